@@ -1,0 +1,111 @@
+"""Printing an answer while it arrives: thinking apart from the text, wrapped on a terminal, raw elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from tropa.cli import terminal
+from tropa.cli.progress import waiting
+from tropa.client.client import Client, Json
+from tropa.text.wrap import Wrapper, printable
+
+_OPEN, _CLOSE = "Thinking...", "...done thinking."
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came. `final` is the last record, or None if the stream ended without one."""
+
+    text: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    final: Json | None = None
+
+
+class Printer:
+    """Writes the pieces of one answer. Escape codes and wrapping only on a terminal."""
+
+    def __init__(self, out: TextIO, *, wrap: bool, hide_thinking: bool) -> None:
+        self._out = out
+        self._terminal = terminal.is_terminal(out)
+        self._grey, self._plain = (terminal.GREY, terminal.PLAIN) if terminal.has_colours(out) else ("", "")
+        self._wrapper = Wrapper(terminal.width(out)) if wrap and self._terminal else None
+        self._hide_thinking = hide_thinking
+        self._thinking = False
+        self._line_open = False
+
+    def thinking(self, piece: str) -> None:
+        if self._hide_thinking or not piece:
+            return
+        if not self._thinking:
+            self._thinking = True
+            self._write(f"{self._grey}{_OPEN}\n")
+        self._show(piece)
+        self._line_open = not piece.endswith("\n")
+
+    def text(self, piece: str) -> None:
+        if piece:
+            self._end_thinking()
+            self._show(piece)
+
+    def call(self, call: Mapping[str, Any]) -> None:
+        """A model that calls a tool although it was given none."""
+        function = call.get("function") or {}
+        arguments = json.dumps(function.get("arguments") or {}, ensure_ascii=False)
+        self.text(
+            f"  Model called a non-existent function '{function.get('name')}()' with arguments: {arguments}\n"
+        )
+
+    def finish(self) -> None:
+        """To be called however the answer ended: the terminal's colour is put back."""
+        self._end_thinking()
+
+    def _end_thinking(self) -> None:
+        if self._thinking:
+            self._thinking = False
+            before = "\n" if self._line_open else ""
+            self._write(f"{before}{_CLOSE}\n\n{self._plain}")
+            if self._wrapper:
+                self._wrapper = Wrapper(terminal.width(self._out))
+
+    def _show(self, piece: str) -> None:
+        if self._terminal:
+            piece = printable(piece)
+        self._write(self._wrapper.feed(piece) if self._wrapper else piece)
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
+
+
+def show_answer(
+    server: Client, path: str, body: Mapping[str, object], printer: Printer, waiting_for: str
+) -> Answer:
+    """Ask, print what comes, return it. A spinner turns until the first piece; errors pass through."""
+    with waiting(waiting_for) as progress, closing(server.stream(path, body)) as records:
+        try:
+            return _print(records, printer, progress.close)
+        finally:
+            progress.close()
+            printer.finish()
+
+
+def _print(records: Iterable[Json], printer: Printer, begin: Callable[[], None]) -> Answer:
+    answer = Answer()
+    for record in records:
+        begin()
+        message = record.get("message") or record  # chat puts its pieces into a message
+        text = message.get("content", message.get("response")) or ""
+        thinking = message.get("thinking") or ""
+        printer.thinking(thinking)
+        printer.text(text)
+        for call in message.get("tool_calls") or []:
+            printer.call(call)
+        answer.text.append(text)
+        answer.thinking.append(thinking)
+        if record.get("done"):
+            answer.final = record
+    return answer

@@ -1,0 +1,180 @@
+"""Every command there is. The order is the one in which help lists them."""
+
+from __future__ import annotations
+
+from tropa.cli.command import Command, Flag, Takes, UsageError
+from tropa.cli.parse import quoted
+
+ENVIRONMENT = {
+    "OLLAMA_HOST": "address of the server (default 127.0.0.1:11434)",
+    "OLLAMA_MODELS": "folder of the models (default ~/.ollama/models)",
+    "OLLAMA_KEEP_ALIVE": "how long an idle model stays loaded (default 5m; negative: for ever)",
+    "OLLAMA_CONTEXT_LENGTH": "context length where a request asks for none",
+    "OLLAMA_NUM_PARALLEL": "requests at a time for each model",
+    "OLLAMA_MAX_LOADED_MODELS": "models loaded at a time",
+    "OLLAMA_MAX_QUEUE": "requests that may wait (default 512)",
+    "OLLAMA_LOAD_TIMEOUT": "how long a load may stall (default 5m)",
+    "OLLAMA_ORIGINS": "further web origins that may call the server, separated by commas",
+    "OLLAMA_DEBUG": "more about what happens in the log (1)",
+    "OLLAMA_FLASH_ATTENTION": "flash attention on or off; unset: as the engine thinks best",
+    "OLLAMA_KV_CACHE_TYPE": "type of the context cache: f16, q8_0 or q4_0 (default f16)",
+    "OLLAMA_GPU_OVERHEAD": "bytes to leave free on each GPU",
+    "OLLAMA_SCHED_SPREAD": "spread every model over all GPUs",
+    "OLLAMA_NOPRUNE": "keep blobs that no model uses",
+    "OLLAMA_NOHISTORY": "keep no history of what is typed",
+    "TROPA_LLAMA_SERVER": "a llama-server executable to use as the engine",
+    "TROPA_MEMORY_LIMIT": "most memory that models may take",
+    "TROPA_STATE": "folder for what the server remembers (default ~/.cache/tropa)",
+}
+_SERVER = tuple(name for name in ENVIRONMENT if name != "OLLAMA_NOHISTORY")
+_CLIENT = ("OLLAMA_HOST",)
+
+_SHOW_PARTS = ("license", "modelfile", "parameters", "template", "system")
+
+COMMANDS = (
+    Command(
+        "serve",
+        "",
+        "Start the server",
+        "tropa.cli.serve:serve",
+        aliases=("start",),
+        environment=_SERVER,
+        more="It runs until Ctrl-C or SIGTERM, finishes what it is doing, and stops.",
+    ),
+    Command(
+        "create",
+        "MODEL",
+        "Create a model from a Modelfile",
+        "tropa.cli.create:create",
+        least=1,
+        most=1,
+        flags=(
+            Flag("file", "the Modelfile (default: Modelfile in this folder)", Takes.TEXT, "f", "NAME"),
+            Flag("quantize", "quantize the weights, for example q4_K_M", Takes.TEXT, "q", "TYPE"),
+        ),
+        environment=_CLIENT,
+    ),
+    Command(
+        "show",
+        "MODEL",
+        "Show what a model is",
+        "tropa.cli.show:show",
+        least=1,
+        most=1,
+        flags=(
+            *(Flag(part, f"only the {part}") for part in _SHOW_PARTS),
+            Flag("verbose", "all metadata and tensors", short="v"),
+        ),
+        environment=_CLIENT,
+    ),
+    Command(
+        "run",
+        "MODEL [PROMPT...]",
+        "Ask a model, or chat with it",
+        "tropa.cli.run:run",
+        least=1,
+        most=None,
+        flags=(
+            Flag(
+                "keepalive",
+                "how long the model stays loaded, for example 10m; negative: for ever",
+                Takes.TEXT,
+                value="DURATION",
+            ),
+            Flag("format", "form of the answer: json, or a JSON schema", Takes.TEXT, value="FORMAT"),
+            Flag(
+                "think",
+                "think first: true, false, low, medium, high or max",
+                Takes.TEXT,
+                value="LEVEL",
+                bare="true",
+            ),
+            Flag("hidethinking", "do not show the thinking"),
+            Flag("verbose", "statistics after each answer"),
+            Flag("nowordwrap", "do not wrap lines at words"),
+            Flag("truncate", "embedding models: cut too long inputs (--truncate=false: refuse them)"),
+            Flag("dimensions", "embedding models: length of the vector", Takes.WHOLE, value="N"),
+        ),
+        environment=("OLLAMA_HOST", "OLLAMA_NOHISTORY"),
+        more=(
+            "What is piped in becomes the first part of the prompt. Without a prompt, on a terminal,\n"
+            "a chat begins.\n"
+            "If no server runs on this machine, one is started and stops when the command ends."
+        ),
+    ),
+    Command(
+        "stop",
+        "MODEL",
+        "Unload a running model",
+        "tropa.cli.manage:stop",
+        least=1,
+        most=1,
+        environment=_CLIENT,
+    ),
+    Command(
+        "list",
+        "[PREFIX]",
+        "List the models that are here",
+        "tropa.cli.listing:list_models",
+        most=1,
+        aliases=("ls",),
+        environment=_CLIENT,
+    ),
+    Command(
+        "ps",
+        "[PREFIX]",
+        "List the models that are loaded",
+        "tropa.cli.listing:list_running",
+        most=1,
+        environment=_CLIENT,
+    ),
+    Command(
+        "cp",
+        "SOURCE DESTINATION",
+        "Copy a model",
+        "tropa.cli.manage:copy",
+        least=2,
+        most=2,
+        environment=_CLIENT,
+    ),
+    Command(
+        "rm",
+        "MODEL...",
+        "Remove models",
+        "tropa.cli.manage:remove",
+        least=1,
+        most=None,
+        environment=_CLIENT,
+    ),
+)
+
+
+def find(name: str) -> Command:
+    """Raises UsageError, with suggestions, if there is no such command."""
+    for command in COMMANDS:
+        if name in (command.name, *command.aliases):
+            return command
+    text = f'unknown command {quoted(name)} for "tropa"'
+    if likely := suggestions(name):
+        text += "\n\nDid you mean this?\n" + "".join(f"\t{each}\n" for each in likely)
+    raise UsageError(text)
+
+
+def suggestions(name: str) -> list[str]:
+    """The commands that `name` begins, or that are at most two letters away from it."""
+    typed = name.lower()
+    return [
+        command.name
+        for command in COMMANDS
+        if command.name.startswith(typed) or distance(typed, command.name) <= 2
+    ]
+
+
+def distance(one: str, other: str) -> int:
+    """How many letters must be put in, taken out or replaced to get from one to the other."""
+    row = list(range(len(other) + 1))
+    for i, left in enumerate(one, 1):
+        corner, row[0] = row[0], i
+        for j, right in enumerate(other, 1):
+            corner, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, corner + (left != right))
+    return row[-1]

@@ -1,0 +1,129 @@
+"""Progress on standard error, redrawn in place; nothing at all unless that is a terminal.
+
+A thread draws, since the one that works is blocked in a socket or a file. It owns the terminal's lines from
+`__enter__` to `__exit__`; nobody else may print in between.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+from tropa.cli import terminal
+from tropa.text.progress import FRAME_SECONDS, Bar, Spinner
+
+PATIENCE = 0.5
+"""Seconds before a wait is worth showing."""
+
+_HIDE, _SHOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[K"
+
+
+class Progress:
+    """Lines that change, drawn `after` some seconds. With `keep` they stay at the end, else they vanish."""
+
+    def __init__(self, *, keep: bool, after: float = 0.0, out: TextIO | None = None) -> None:
+        self._out = sys.stderr if out is None else out
+        self._shown = terminal.is_terminal(self._out)
+        self._keep = keep
+        self._after = after
+        self._lines: list[Spinner | Bar] = []
+        self._drawn = 0
+        self._end = threading.Event()
+        self._lock = threading.Lock()  # the lines: filled by the worker, drawn by the thread
+        self._thread = threading.Thread(target=self._draw_until_end, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def status(self, message: str) -> None:
+        """A new line with a spinner; the one before it stops. The same message again changes nothing."""
+        with self._lock:
+            last = self._lines[-1] if self._lines else None
+            if isinstance(last, Spinner) and last.message == message:
+                return
+            self._stop_last()
+            self._lines.append(Spinner(message, time.monotonic()))
+
+    def bar(self, message: str, total: int) -> Bar:
+        """A new line with a bar, for the caller to move."""
+        with self._lock:
+            self._stop_last()
+            bar = Bar(message, total, time.monotonic())
+            self._lines.append(bar)
+            return bar
+
+    def move(self, bar: Bar, done: int) -> None:
+        with self._lock:
+            bar.move(done, time.monotonic())
+
+    def close(self) -> None:
+        """Draw the last state, or wipe it. Afterwards the terminal is free; a second call does nothing."""
+        self._end.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join()
+        with self._lock:
+            self._stop_last()
+        if self._keep:
+            self._draw()
+        elif self._drawn:
+            self._write(self._to_first_line() + "\x1b[J")
+        self._drawn = 0
+
+    def _stop_last(self) -> None:
+        if self._lines and isinstance(last := self._lines[-1], Spinner):
+            last.ended = True
+
+    def _draw_until_end(self) -> None:
+        if self._end.wait(self._after):
+            return
+        self._draw()
+        while not self._end.wait(FRAME_SECONDS):
+            self._draw()
+
+    def _draw(self) -> None:
+        now, columns = time.monotonic(), terminal.width(self._out)
+        with self._lock:
+            lines = [line.render(now, columns - 1) for line in self._lines]
+            ended = self._forget_ended() if self._keep else 0
+        if lines:
+            text = "".join(f"{line}{_CLEAR}\n" for line in lines)
+            self._write(_HIDE + self._to_first_line() + text + _SHOW)
+            self._drawn = len(lines) - ended
+
+    def _forget_ended(self) -> int:
+        """Lines at the top that will not change again are drawn once more and left alone: the list can be
+        longer than the screen. Returns how many there were.
+        """
+        kept = list(itertools.dropwhile(lambda line: line.ended, self._lines))
+        ended = len(self._lines) - len(kept)
+        self._lines = kept
+        return ended
+
+    def _to_first_line(self) -> str:
+        return f"\x1b[{self._drawn}A\r" if self._drawn else "\r"
+
+    def _write(self, text: str) -> None:
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except OSError:  # the terminal is gone; the work need not be
+            self._end.set()
+
+
+def waiting(message: str, out: TextIO | None = None) -> Progress:
+    """A spinner for one wait of unknown length, gone without a trace when it is over."""
+    progress = Progress(keep=False, after=PATIENCE, out=out)
+    progress.status(message)
+    return progress

@@ -1,0 +1,22 @@
+"""Which server a command talks to."""
+
+from __future__ import annotations
+
+import os
+
+from tropa.cli.command import UsageError
+from tropa.client.client import CONNECT_TIMEOUT, Client
+from tropa.settings import Host, parse_host
+
+
+def host() -> Host:
+    """`OLLAMA_HOST`. The other settings are the server's; a bad one is no reason to refuse `tropa ps`."""
+    text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'")
+    try:
+        return parse_host(text) if text else Host()
+    except ValueError as exc:
+        raise UsageError(f"OLLAMA_HOST={text}: {exc}") from exc
+
+
+def client(*, timeout: float = CONNECT_TIMEOUT, patience: float | None = None) -> Client:
+    return Client(host(), timeout=timeout, patience=patience)

@@ -1,0 +1,34 @@
+"""What is at the other end of our streams."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+GREY, BOLD, PLAIN = "\x1b[38;5;245m", "\x1b[1m", "\x1b[0m"
+_WIDTH = 80
+
+
+def is_terminal(stream: TextIO) -> bool:
+    return not stream.closed and stream.isatty()
+
+
+def width(stream: TextIO) -> int:
+    """In columns; 80 if nobody knows."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _WIDTH
+    except (OSError, ValueError):  # ValueError: no file descriptor behind it
+        return _WIDTH
+
+
+def has_colours(stream: TextIO) -> bool:
+    """`NO_COLOR` is respected (no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def piped_text() -> str | None:
+    """All that was piped in; None if standard input is a terminal or closed."""
+    if sys.stdin is None or sys.stdin.closed or is_terminal(sys.stdin):
+        return None
+    return sys.stdin.buffer.read().decode("utf-8", "replace")

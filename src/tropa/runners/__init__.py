@@ -1,0 +1,1 @@
+"""Owns every child process: starts and stops engines, speaks to them, and carries out what the scheduler decides."""

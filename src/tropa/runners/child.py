@@ -1,0 +1,153 @@
+"""One engine process, owned by the task that started it.
+
+A child is started, asked to stop and waited for here and nowhere else. Its output is kept line by line, since
+the last lines are what explains a failed load. The end of the process is noticed by waiting for the process
+itself: its output pipe can stay open behind it (a grandchild may hold it), so an end of output proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+
+from tropa.engines.engine import Command
+
+KEPT_LINES = 400
+STOP_GRACE = 2.0  # seconds between asking and killing
+OUTPUT_GRACE = 0.5  # seconds for the last lines to arrive after the end
+
+
+class Child:
+    """A running process in a session of its own. Make one with `start`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, output: _Output, lifeline: int) -> None:
+        self._process = process
+        self._output = output
+        self._lifeline = lifeline
+        self.exited = asyncio.Event()
+        self._waiting = asyncio.create_task(self._wait())
+
+    @classmethod
+    async def start(cls, command: Command, on_line: Callable[[str], None] | None = None) -> Child:
+        """Start `command`; `on_line` sees every line of its output. Raises OSError if it can't be started."""
+        out_read, out_write = os.pipe()
+        in_read, in_write = os.pipe()  # where the kernel can't, the end of this pipe tells the guard we are gone
+        output = _Output(on_line)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command.argv,
+                stdin=in_read,
+                stdout=out_write,
+                stderr=out_write,
+                env=os.environ | command.environment,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(out_read)
+            os.close(in_write)
+            raise
+        finally:
+            os.close(out_write)
+            os.close(in_read)
+        child = cls(process, output, in_write)
+        pipe = os.fdopen(out_read, "rb", buffering=0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: output, pipe)
+        return child
+
+    @property
+    def lines(self) -> deque[str]:
+        """The last lines of its output."""
+        return self._output.lines
+
+    @property
+    def last_output(self) -> float:
+        """When it last said something, by the monotonic clock."""
+        return self._output.last
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Exit status; negative: the signal that ended it; None: still running."""
+        return self._process.returncode
+
+    def ending(self) -> str:
+        """How it ended, in words: `exit status 1`, `signal: killed`."""
+        status = self.status
+        if status is None:
+            return "still running"
+        if status >= 0:
+            return f"exit status {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = str(-status)
+        return f"signal: {name}"
+
+    async def stop(self, grace: float = STOP_GRACE) -> None:
+        """Ask, then insist; returns when the whole group is gone. May be called again, and after the end."""
+        self._signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(grace):
+                await self.exited.wait()
+        except TimeoutError:
+            self._signal(signal.SIGKILL)
+        await self.exited.wait()
+
+    async def kill(self) -> None:
+        """End the whole group at once, and wait for it."""
+        self._signal(signal.SIGKILL)
+        await self.exited.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the whole group. Not after the end: the number may by then belong to somebody else."""
+        if self.exited.is_set():
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: the latter, of zombies
+            os.killpg(self._process.pid, number)
+
+    async def _wait(self) -> None:
+        await self._process.wait()
+        # Even after a polite end: a grandchild of the group may live on, hold memory and our pipe.
+        self._signal(signal.SIGKILL)
+        os.close(self._lifeline)
+        with contextlib.suppress(TimeoutError):  # the last lines say why it ended
+            async with asyncio.timeout(OUTPUT_GRACE):
+                await self._output.ended.wait()
+        self.exited.set()
+
+
+class _Output(asyncio.Protocol):
+    """Cuts a child's output into lines. Of a line without end only the last 64 KiB are kept."""
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+        self.last = time.monotonic()
+        self.ended = asyncio.Event()
+        self._on_line = on_line
+        self._tail = b""
+
+    def data_received(self, data: bytes) -> None:
+        self.last = time.monotonic()
+        *whole, tail = (self._tail + data).split(b"\n")
+        self._tail = tail[-(64 << 10) :]
+        for line in whole:
+            self._keep(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._tail:
+            self._keep(self._tail)
+        self.ended.set()
+
+    def _keep(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        self.lines.append(text)
+        if self._on_line:
+            self._on_line(text)

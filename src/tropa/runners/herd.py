@@ -1,0 +1,288 @@
+"""All runners: the shell round the pure scheduler. It performs what the scheduler decides and reports what became true.
+
+State is the scheduler's and changes only in `_tell`, one event at a time. Each engine process is owned by one task
+(`_life`) from its start to its end. Requests come in by `slot`, which never forgets one: it ends granted and
+released, refused with a reason, or cancelled, whatever dies meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from tropa.errors import TropaError
+from tropa.runners.errors import LoadFailed, RunnerDied
+from tropa.runners.loadable import Loadable
+from tropa.runners.runner import Runner
+from tropa.scheduler import actions, events
+from tropa.scheduler.demand import Want
+from tropa.scheduler.machine import Device, Usage
+from tropa.scheduler.core import Scheduler
+from tropa.scheduler.view import View
+
+log = logging.getLogger("tropa.runners")
+
+
+class Refused(TropaError):
+    """The scheduler refused the request; `refusal` is its reason (`actions.Refusal`)."""
+
+    code = "refused"
+
+    def __init__(self, refusal: actions.Refusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class Launcher(Protocol):
+    """Starts runners on a node: the seam where another machine, or a fake, comes in."""
+
+    async def launch(self, load: actions.Load, model: Loadable) -> Runner:
+        """A runner that serves. Raises LoadFailed; whatever was started is gone by then, also on cancellation."""
+        ...
+
+    async def measure(self, runners: dict[int, Runner]) -> tuple[tuple[Device, ...], tuple[Usage, ...]]:
+        """The machine's memory now, and what these runners hold of it."""
+        ...
+
+    async def release(self, load: actions.Load) -> None:
+        """After a runner's process has gone: returns when its memory is free again."""
+        ...
+
+    def remember(self, load: actions.Load, model: Loadable, usage: Usage) -> None:
+        """A load was measured: the next prediction for the same shape is this."""
+        ...
+
+
+class Slot:
+    """A granted place in a runner. `context` is what this request may use, in tokens."""
+
+    def __init__(self, runner: Runner, context: int) -> None:
+        self._runner = runner
+        self.context = context
+        self.runner_context = runner.launch.context
+
+    def stream(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
+        """See Runner.stream."""
+        return self._runner.stream(path, body)
+
+    async def call(self, path: str, body: Any) -> Any:
+        """See Runner.call."""
+        return await self._runner.call("POST", path, body)
+
+
+class Herd:
+    """One per server. `start` first, `stop` last."""
+
+    def __init__(self, scheduler: Scheduler, launcher: Launcher, *, stall: float | None = None) -> None:
+        """`stall`: seconds without a byte from a busy runner after which it counts as hung (None: never)."""
+        self.scheduler = scheduler
+        self._launcher = launcher
+        self._stall = stall
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[actions.Grant]] = {}
+        self._models: dict[str, Loadable] = {}
+        self._runners: dict[int, Runner] = {}
+        self._busy: dict[int, int] = {}
+        self._busy_since: dict[int, float] = {}
+        self._unload: dict[int, asyncio.Event] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._measuring = False
+
+    async def start(self) -> None:
+        """Look at the machine for the first time."""
+        devices, usage = await self._launcher.measure({})
+        self._tell(events.DevicesSeen(self._now(), devices, usage))
+
+    async def stop(self) -> None:
+        """Refuse who waits, end every process, return when all have gone."""
+        self._tell(events.Shutdown(self._now()))
+        for event in self._unload.values():
+            event.set()
+        while self._lives:
+            await asyncio.wait(self._lives)
+        if self._alarm:
+            self._alarm.cancel()
+
+    @asynccontextmanager
+    async def slot(self, model: Loadable, client: str, want: Want) -> AsyncIterator[Slot]:
+        """A slot of a runner for `model`; waits for it as long as it takes. Raises Refused."""
+        number = next(self._numbers)
+        granted: asyncio.Future[actions.Grant] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = granted
+        self._models[model.demand.key] = model
+        self._tell(events.Asked(self._now(), number, client, model.name, model.demand, want))
+        try:
+            grant = await granted
+        except BaseException:
+            if self._waiting.pop(number, None):
+                self._tell(events.Cancelled(self._now(), number))
+            elif granted.done() and not granted.cancelled() and granted.exception() is None:
+                self._tell(events.Released(self._now(), number))  # granted in the same moment as we were cancelled
+            raise
+        try:
+            runner = self._runner(grant.runner)
+            self._begin(grant.runner)
+            try:
+                yield Slot(runner, grant.context)
+            finally:
+                self._busy[grant.runner] -= 1
+        finally:
+            self._tell(events.Released(self._now(), number))
+
+    def unload(self, key: str) -> None:
+        """Let a model go when its requests have ended."""
+        self._tell(events.Unwanted(self._now(), key))
+
+    def view(self) -> View:
+        """All runners and who waits, now."""
+        return self.scheduler.view(self._now())
+
+    # Facts in, actions out.
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _tell(self, event: events.Event) -> None:
+        for action in self.scheduler.handle(event):
+            self._perform(action)
+
+    def _perform(self, action: actions.Action) -> None:
+        match action:
+            case actions.Grant(request=request):
+                if waiting := self._waiting.pop(request, None):
+                    waiting.set_result(action)
+            case actions.Refuse(request=request, code=code, message=message):
+                if waiting := self._waiting.pop(request, None):
+                    waiting.set_exception(Refused(code, message))
+            case actions.Load():
+                log.info("loading %s: %s", action.name, action.why)
+                self._unload[action.runner] = asyncio.Event()
+                life = asyncio.create_task(self._life(action, self._models[action.key]))
+                self._lives.add(life)
+                life.add_done_callback(self._lived)
+            case actions.Unload(runner=runner, why=why):
+                log.info("unloading runner %d: %s", runner, why)
+                self._unload[runner].set()
+            case actions.WakeAt(at=at):
+                if self._alarm:
+                    self._alarm.cancel()
+                self._alarm = asyncio.get_running_loop().call_at(at, self._ring)
+            case actions.Measure():
+                self._start(self._measure())
+            case actions.Explain(key=key, why=why):
+                log.info("%s: %s", key[-12:], why)
+            case actions.Snapshot():
+                pass  # the cache that survives swaps has no owner yet; the policy does not ask for it
+
+    def _ring(self) -> None:
+        self._tell(events.Tick(self._now()))
+
+    def _start(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._lives.add(task)
+        task.add_done_callback(self._lived)
+
+    def _lived(self, task: asyncio.Task[None]) -> None:
+        self._lives.discard(task)
+        if not task.cancelled() and (exc := task.exception()):
+            log.critical("a runner's task failed: this is a bug", exc_info=exc)
+
+    def _runner(self, number: int) -> Runner:
+        try:
+            return self._runners[number]
+        except KeyError:
+            raise RunnerDied("the model runner ended before the request could start") from None
+
+    def _begin(self, number: int) -> None:
+        busy = self._busy.get(number, 0)
+        if not busy:
+            self._busy_since[number] = self._now()
+        self._busy[number] = busy + 1
+
+    async def _measure(self) -> None:
+        devices, usage = await self._launcher.measure(self._runners)
+        self._tell(events.DevicesSeen(self._now(), devices, usage))
+
+    # One runner's life.
+
+    async def _life(self, load: actions.Load, model: Loadable) -> None:
+        number = load.runner
+        try:
+            runner = await self._launch(load, model)
+            if runner is not None:
+                self._runners[number] = runner
+                try:
+                    await self._serve(load, model, runner)
+                finally:
+                    del self._runners[number]
+                    await runner.stop()
+            await self._launcher.release(load)
+        except LoadFailed as exc:
+            log.warning("loading %s failed: %s", load.name, exc)
+            await self._launcher.release(load)
+            self._tell(events.LoadFailed(self._now(), number, str(exc), exc.out_of_memory))
+        except Exception as exc:
+            self._tell(events.LoadFailed(self._now(), number, f"internal error: {exc}"))
+            raise
+        finally:
+            del self._unload[number]
+            self._busy_since.pop(number, None)
+            self._tell(events.Gone(self._now(), number))
+
+    async def _launch(self, load: actions.Load, model: Loadable) -> Runner | None:
+        """The runner, or None if the scheduler wanted it unloaded before it was ready."""
+        launching = asyncio.create_task(self._launcher.launch(load, model))
+        unwanted = asyncio.create_task(self._unload[load.runner].wait())
+        try:
+            await asyncio.wait({launching, unwanted}, return_when=asyncio.FIRST_COMPLETED)
+            if not launching.done():
+                launching.cancel()
+                with contextlib.suppress(asyncio.CancelledError, LoadFailed):
+                    await (await launching).stop()
+                return None
+            return launching.result()
+        finally:
+            unwanted.cancel()
+
+    async def _serve(self, load: actions.Load, model: Loadable, runner: Runner) -> None:
+        """From ready to the end: by the scheduler's wish, by a crash, or by hanging."""
+        number = load.runner
+        _, measured = await self._launcher.measure({number: runner})
+        usage = next((usage for usage in measured if usage.runner == number), Usage(number, {}))
+        self._launcher.remember(load, model, usage)
+        self._tell(
+            events.Loaded(
+                self._now(), number, load.placement.context, load.placement.slots, usage.bytes, usage.mapped
+            )
+        )
+        unwanted = asyncio.create_task(self._unload[number].wait())
+        exited = asyncio.create_task(runner.child.exited.wait())
+        hung = asyncio.create_task(self._hangs(number, runner))
+        try:
+            done, _ = await asyncio.wait({unwanted, exited, hung}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (unwanted, exited, hung):
+                task.cancel()
+        if unwanted not in done:
+            reason = f"process ended ({runner.child.ending()})" if exited in done else "it hangs"
+            log.error("runner %d (%s) died: %s", number, load.name, reason)
+            self._tell(events.Died(self._now(), number, reason))
+            if hung in done:
+                await runner.child.kill()
+
+    async def _hangs(self, number: int, runner: Runner) -> None:
+        """Returns when the runner has been busy and silent for too long."""
+        if self._stall is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await asyncio.sleep(min(self._stall / 4, 10.0))
+            silent_since = max(runner.last_heard, self._busy_since.get(number, 0.0))
+            if self._busy.get(number, 0) and self._now() - silent_since > self._stall:
+                return

@@ -1,0 +1,135 @@
+"""The application: which path leads where. Routes are a table; what is common to all of them is here, once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from starlette.datastructures import URL
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tropa import __version__
+from tropa.errors import TropaError
+from tropa.server.access import Access, Origins
+from tropa.server.native import catalog, inference, running
+from tropa.server.respond import ClientGone, send_error, send_json
+from tropa.service.service import Service
+
+log = logging.getLogger("tropa.server")
+
+# Clients switch features on by this number: it is the reference's whose interface we speak.
+COMPATIBLE = "0.33.0"
+
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIApp:
+    """Everything that answers HTTP."""
+    library = service.models.library
+
+    def models(handler: Callable[..., Awaitable[None]]) -> Endpoint:
+        return partial(handler, library)
+
+    def serving(handler: Callable[..., Awaitable[None]]) -> Endpoint:
+        return partial(handler, service)
+
+    table: list[tuple[str, str, Endpoint]] = [
+        ("GET", "/", _alive),
+        ("GET", "/api/version", _version),
+        ("GET", "/api/tags", models(catalog.tags)),
+        ("GET", "/api/ps", serving(running.ps)),
+        ("POST", "/api/generate", serving(inference.generate)),
+        ("POST", "/api/chat", serving(inference.chat)),
+        ("POST", "/api/show", models(catalog.show)),
+        ("POST", "/api/create", models(catalog.create)),
+        ("HEAD", "/api/blobs/{digest}", models(catalog.head_blob)),
+        ("POST", "/api/blobs/{digest}", models(catalog.post_blob)),
+        ("POST", "/api/copy", models(catalog.copy)),
+        ("DELETE", "/api/delete", models(catalog.delete)),
+    ]
+    paths: dict[str, dict[str, Endpoint]] = {}
+    for method, path, endpoint in table:
+        paths.setdefault(path, {})[method] = endpoint
+    for methods in paths.values():
+        if "GET" in methods and methods["GET"] in (_alive, _version) or "/api/tags" in paths and methods is paths["/api/tags"]:
+            methods["HEAD"] = methods["GET"]
+    routes = [Route(path, _Methods(methods)) for path, methods in paths.items()]
+    router = Router(routes, redirect_slashes=False, default=_not_found)
+    return Access(_tidy_paths(router), origins, loopback=loopback)
+
+
+class _Methods:
+    """The handlers of one path. A class, so that Starlette takes it for an ASGI application."""
+
+    def __init__(self, methods: dict[str, Endpoint]) -> None:
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._methods.get(scope["method"])
+        if endpoint is None:
+            allow = {"Allow": ", ".join(sorted(self._methods))}
+            await PlainTextResponse("405 method not allowed", 405, allow)(scope, receive, send)
+            return
+        started = _Started(send)
+        if scope["method"] == "HEAD":
+            started.bodiless = True
+        try:
+            await endpoint(scope, receive, started)
+        except ClientGone:
+            log.debug("%s %s: the client left", scope["method"], scope["path"])
+        except TropaError as exc:
+            log.log(logging.DEBUG, "%s %s: %s (%s)", scope["method"], scope["path"], exc, exc.code)
+            if not started.begun:
+                await send_error(started, exc)
+        except Exception:
+            log.exception("%s %s failed: this is a bug", scope["method"], scope["path"])
+            if not started.begun:
+                error = {"error": "internal error, check tropa server logs for details"}
+                await send_json(started, error, 500)
+
+
+class _Started:
+    """`send`, remembering whether an answer has begun: after that no status can be sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+        self.bodiless = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        if self.bodiless and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _tidy_paths(app: ASGIApp) -> ASGIApp:
+    """Doubled and trailing slashes mean nothing."""
+
+    async def tidied(scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if scope["type"] == "http" and ("//" in path or (path != "/" and path.endswith("/"))):
+            parts = [part for part in path.split("/") if part]
+            scope = {**scope, "path": "/" + "/".join(parts)}
+        await app(scope, receive, send)
+
+    return tidied
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("404 page not found", 404)(scope, receive, send)
+
+
+async def _alive(scope: Scope, receive: Receive, send: Send) -> None:
+    """Clients compare this text literally."""
+    await PlainTextResponse("Ollama is running")(scope, receive, send)
+
+
+async def _version(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_json(send, {"version": COMPATIBLE, "tropa": __version__})
+
+

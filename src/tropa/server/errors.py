@@ -1,0 +1,89 @@
+"""Errors meet their status codes here. One table; a test walks the whole family and finds each class in it."""
+
+from __future__ import annotations
+
+from tropa.devices.budget import BadBudget
+from tropa.engines.candidates import EngineNotFound
+from tropa.errors import TropaError
+from tropa.gguf.errors import InvalidGGUF
+from tropa.library.digest import InvalidDigest
+from tropa.library.errors import (
+    BlobNotFound,
+    CloudDisabled,
+    DamagedModel,
+    DigestMismatch,
+    InvalidManifest,
+    InvalidRecipe,
+    ModelNotFound,
+    NotSupportedYet,
+    StoreUnusable,
+    UnsupportedArchitecture,
+)
+from tropa.library.name import InvalidName
+from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
+from tropa.runners.herd import Refused
+from tropa.scheduler.actions import Refusal
+from tropa.server.body import BadRequest
+from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NotCapable
+from tropa.settings import BadSettings
+
+STATUS: dict[type[TropaError], int] = {
+    BadRequest: 400,
+    InvalidRequest: 400,
+    NotCapable: 400,
+    InvalidName: 400,
+    InvalidDigest: 400,
+    InvalidRecipe: 400,
+    UnsupportedArchitecture: 400,
+    NotSupportedYet: 400,
+    DigestMismatch: 400,
+    ContextExceeded: 400,
+    CloudDisabled: 403,
+    ModelNotFound: 404,
+    BlobNotFound: 404,
+    BadOption: 500,
+    BadFormat: 500,
+    DamagedModel: 500,
+    InvalidManifest: 500,
+    InvalidGGUF: 400,
+    StoreUnusable: 500,
+    LoadFailed: 500,
+    RunnerDied: 500,
+    EngineRefused: 500,  # replaced by the engine's own status when it blames the request
+    Refused: 500,  # see REFUSED
+    BadSettings: 500,  # these three end the program at its start and never reach a client
+    BadBudget: 500,
+    EngineNotFound: 500,
+}
+
+REFUSED: dict[Refusal, int] = {
+    Refusal.QUEUE_FULL: 503,
+    Refusal.SHUTDOWN: 503,
+    Refusal.TOO_BIG: 500,
+    Refusal.BAD_OPTION: 400,
+    Refusal.LOAD_FAILED: 500,
+    Refusal.OUT_OF_MEMORY: 500,
+    Refusal.CRASHED: 500,
+}
+
+
+def status_of(error: TropaError) -> int:
+    """The HTTP status that tells a client whose fault `error` is."""
+    if isinstance(error, Refused):
+        return REFUSED[error.refusal]
+    if isinstance(error, EngineRefused) and 400 <= error.status < 500:
+        return error.status
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return 500
+
+
+def text_of(error: TropaError) -> str:
+    """What the client reads."""
+    if isinstance(error, RunnerDied):
+        return (
+            "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "
+            f"check tropa server logs for details: {error}"
+        )
+    return f"{error} ({error.hint})" if error.hint else str(error)

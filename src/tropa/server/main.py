@@ -1,0 +1,217 @@
+"""`tropa serve`: puts the parts together, listens, and takes everything apart again in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from tropa import __version__
+from tropa.engines.candidates import candidates
+from tropa.errors import TropaError
+from tropa.library.bundled import packaged
+from tropa.library.library import Library
+from tropa.runners.choice import EngineChoice, NoEngine
+from tropa.runners.herd import Herd
+from tropa.runners.local import LocalLauncher
+from tropa.runners.policy import policy
+from tropa.runners.rundir import RunDir
+from tropa.scheduler.core import Scheduler
+from tropa.server.access import Origins
+from tropa.server.app import application
+from tropa.server.log import configure
+from tropa.service.models import Models
+from tropa.service.service import Service
+from tropa.settings import Settings
+
+log = logging.getLogger("tropa.server")
+
+DRAIN = 10  # seconds that running answers get to finish after the first signal to stop
+
+
+class CannotListen(TropaError):
+    """The address can't be had."""
+
+    code = "cannot-listen"
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop; the exit status. Raises TropaError for what the user can mend, before listening."""
+    configure(settings.debug)
+    library = Library(settings.models, packaged(), prune=not settings.noprune)
+    origins = Origins(settings.origins)
+    engines = candidates(settings.llama_server)
+    pruned = library.open()
+    for warning in pruned.warnings:
+        log.warning("%s", warning)
+    listener = listen(settings.host.host, settings.host.port)
+    rundir = RunDir()
+    try:
+        rundir.open()
+        choice = EngineChoice(engines, packaged().path, rundir, settings.state / "engines.json")
+        server = Server(settings, library, origins, choice, rundir, listener)
+        runner = asyncio.Runner(loop_factory=_loop_factory())
+        with runner:
+            runner.run(server.run())
+    finally:
+        rundir.close()
+        listener.close()
+    return 0
+
+
+class Server:
+    """One run of the server, from listening to the last engine's end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        library: Library,
+        origins: Origins,
+        choice: EngineChoice,
+        rundir: RunDir,
+        listener: socket.socket,
+    ) -> None:
+        self._settings = settings
+        self._library = library
+        self._origins = origins
+        self._choice = choice
+        self._rundir = rundir
+        self._listener = listener
+
+    async def run(self) -> None:
+        settings = self._settings
+        launcher = LocalLauncher(self._choice, self._rundir, settings)
+        herd = Herd(Scheduler(policy(settings)), launcher, stall=settings.serve_timeout)
+        service = Service(Models(self._library, settings), herd)
+        host = settings.host.host
+        app = application(service, self._origins, loopback=is_loopback(host))
+        await herd.start()
+        web = _Uvicorn(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                date_header=True,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=DRAIN,
+                h11_max_incomplete_event_size=64 << 10,
+            )
+        )
+        stop = asyncio.Event()
+        self._on_signals(web, stop)
+        probing = asyncio.create_task(self._choose_engine())
+        sweeping = asyncio.create_task(asyncio.to_thread(self._rundir.sweep))
+        log.info("tropa %s listening on %s", __version__, settings.host.url)
+        try:
+            await web.serve(sockets=[self._listener])
+        finally:
+            log.info("stopping")
+            await herd.stop()
+            await self._choice.close()
+            await asyncio.wait({probing, sweeping})
+
+    async def _choose_engine(self) -> None:
+        """Before the first request wants it."""
+        with contextlib.suppress(asyncio.CancelledError):
+            try:
+                engine = await self._choice.engine()
+            except NoEngine as exc:
+                log.critical("%s", exc)
+            else:
+                log.info("engine: %s", engine.name)
+
+    def _on_signals(self, web: uvicorn.Server, stop: asyncio.Event) -> None:
+        """The first signal lets running answers finish, the second cuts them off."""
+        loop = asyncio.get_running_loop()
+
+        def ask() -> None:
+            if stop.is_set():
+                web.force_exit = True
+            stop.set()
+            web.should_exit = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ask)
+        if self._settings.exit_with_stdin:
+            threading.Thread(target=_at_end_of_input, args=(loop, ask), daemon=True).start()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises CannotListen with one line that says why."""
+    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
+    try:
+        info = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = info[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise CannotListen(f"listen tcp {_shown(host, port)}: {exc.strerror or exc}") from exc
+    try:
+        if os.name == "posix":  # elsewhere this would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and not host:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError as exc:
+        listener.close()
+        reason = "bind: address already in use" if exc.errno == errno.EADDRINUSE else f"bind: {exc.strerror or exc}"
+        hint = "another server runs there; stop it, or set OLLAMA_HOST" if exc.errno == errno.EADDRINUSE else None
+        raise CannotListen(f"listen tcp {_shown(host, port)}: {reason}", hint=hint) from exc
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _at_end_of_input(loop: asyncio.AbstractEventLoop, ask: object) -> None:
+    """`tropa run` brings up a server for its own lifetime and holds the other end of our standard input."""
+    assert callable(ask)
+    while os.read(0, 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        loop.call_soon_threadsafe(ask)
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: type[asyncio.AbstractEventLoop] = uvloop.Loop
+    return factory
+
+

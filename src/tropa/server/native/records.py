@@ -1,0 +1,169 @@
+"""Events of the service as records of the native API. Key order and which zeros are left out are the reference's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from tropa.server.clock import now_utc
+from tropa.service.events import End, Event, Piece, Rendered
+
+_encode = msgspec.json.encode
+
+
+class Message(Struct, omit_defaults=True):
+    """`content` is there even when it is empty."""
+
+    role: str
+    content: str
+    thinking: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+
+
+
+
+class ChatRecord(Struct, omit_defaults=True):
+    model: str
+    created_at: str
+    message: Message
+    done: bool
+    done_reason: str = ""
+    debug_info: dict[str, Any] | None = field(default=None, name="_debug_info")
+    logprobs: tuple[dict[str, Any], ...] = ()
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+
+
+class GenerateRecord(Struct, omit_defaults=True):
+    model: str
+    created_at: str
+    response: str
+    done: bool
+    thinking: str = ""
+    done_reason: str = ""
+    context: tuple[int, ...] | None = None
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    debug_info: dict[str, Any] | None = field(default=None, name="_debug_info")
+    logprobs: tuple[dict[str, Any], ...] = ()
+
+
+def chat(model: str, event: Event) -> bytes:
+    """One record of a chat, without its newline. `model` is echoed as the client wrote it."""
+    match event:
+        case Piece(text=text, thinking=thinking, tool_calls=calls, logprobs=logprobs):
+            message = Message("assistant", text, thinking, calls)
+            return _encode(ChatRecord(model, now_utc(), message, False, logprobs=logprobs))
+        case End():
+            record = ChatRecord(model, now_utc(), Message("assistant", ""), True, event.reason, **metrics(event))
+            return _encode(record)
+        case Rendered():
+            message = Message("", "")
+            return _encode(ChatRecord(model, now_utc(), message, False, debug_info=debug_info(event)))
+
+
+def generate(model: str, event: Event) -> bytes:
+    """One record of a generate, without its newline."""
+    match event:
+        case Piece(text=text, thinking=thinking, tool_calls=calls, logprobs=logprobs):
+            record = GenerateRecord(model, now_utc(), text, False, thinking, tool_calls=calls, logprobs=logprobs)
+            return _encode(record)
+        case End():
+            return _encode(
+                GenerateRecord(
+                    model,
+                    now_utc(),
+                    "",
+                    True,
+                    done_reason=event.reason,
+                    context=event.context,
+                    **metrics(event),
+                )
+            )
+        case Rendered():
+            return _encode(GenerateRecord(model, now_utc(), "", False, debug_info=debug_info(event)))
+
+
+def metrics(end: End) -> dict[str, int]:
+    """The six numbers of a final record."""
+    counts = end.counts
+    return {
+        "total_duration": counts.total_ns,
+        "load_duration": counts.load_ns,
+        "prompt_eval_count": counts.prompt_tokens,
+        "prompt_eval_duration": counts.prompt_ns,
+        "eval_count": counts.tokens,
+        "eval_duration": counts.generation_ns,
+    }
+
+
+def debug_info(event: Rendered) -> dict[str, Any]:
+    info: dict[str, Any] = {"rendered_template": event.prompt}
+    if event.images:
+        info["image_count"] = event.images
+    return info
+
+
+class Collected:
+    """All events of one answer, for a client that wants a single object."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._calls: list[dict[str, Any]] = []
+        self._logprobs: list[dict[str, Any]] = []
+        self._last: Event = Piece()
+
+    def add(self, event: Event) -> None:
+        """Events in their order."""
+        self._last = event
+        if isinstance(event, Piece):
+            self._text.append(event.text)
+            self._thinking.append(event.thinking)
+            self._calls.extend(event.tool_calls)
+            self._logprobs.extend(event.logprobs)
+
+    def chat(self, model: str) -> bytes:
+        """The object of a chat."""
+        if not isinstance(self._last, End):
+            return chat(model, self._last)
+        message = Message("assistant", "".join(self._text), "".join(self._thinking), tuple(self._calls))
+        record = ChatRecord(
+            model,
+            now_utc(),
+            message,
+            True,
+            self._last.reason,
+            logprobs=tuple(self._logprobs),
+            **metrics(self._last),
+        )
+        return _encode(record)
+
+    def generate(self, model: str) -> bytes:
+        """The object of a generate."""
+        if not isinstance(self._last, End):
+            return generate(model, self._last)
+        record = GenerateRecord(
+            model,
+            now_utc(),
+            "".join(self._text),
+            True,
+            "".join(self._thinking),
+            self._last.reason,
+            self._last.context,
+            tool_calls=tuple(self._calls),
+            logprobs=tuple(self._logprobs),
+            **metrics(self._last),
+        )
+        return _encode(record)

@@ -1,0 +1,124 @@
+"""The bodies of the native API: which fields there are and of what type. One table each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tropa.server.body import parse
+from tropa.server.fields import (
+    Kind,
+    ListOf,
+    Object,
+    anything,
+    arguments,
+    boolean,
+    image,
+    integer,
+    mapping,
+    string,
+)
+
+_IMAGES = ListOf(image, "[]api.ImageData")
+
+_TOOL_CALL = Object(
+    {
+        "id": string,
+        "function": Object({"index": integer, "name": string, "arguments": arguments}, "api.ToolCallFunction"),
+    },
+    "api.ToolCall",
+)
+
+_MESSAGE = Object(
+    {
+        "role": string,
+        "content": string,
+        "thinking": string,
+        "images": _IMAGES,
+        "tool_calls": ListOf(_TOOL_CALL, "[]api.ToolCall"),
+        "tool_name": string,
+        "tool_call_id": string,
+    },
+    "api.Alias",
+)
+
+_SAMPLED: dict[str, Kind] = {
+    "model": string,
+    "stream": boolean,
+    "format": anything,
+    "keep_alive": anything,
+    "options": mapping,
+    "think": anything,
+    "truncate": boolean,
+    "shift": boolean,
+    "logprobs": boolean,
+    "top_logprobs": integer,
+    "_debug_render_only": boolean,
+}
+
+BODIES: dict[str, Object] = {
+    "GenerateRequest": Object(
+        {
+            **_SAMPLED,
+            "prompt": string,
+            "suffix": string,
+            "system": string,
+            "template": string,
+            "context": ListOf(integer, "[]int"),
+            "raw": boolean,
+            "images": _IMAGES,
+        }
+    ),
+    "ChatRequest": Object(
+        {
+            **_SAMPLED,
+            "messages": ListOf(_MESSAGE, "[]api.Message"),
+            "tools": ListOf(anything, "api.Tools"),
+        }
+    ),
+    "EmbedRequest": Object(
+        {
+            "model": string,
+            "input": anything,
+            "truncate": boolean,
+            "dimensions": integer,
+            "keep_alive": anything,
+            "options": mapping,
+        }
+    ),
+    "EmbeddingRequest": Object({"model": string, "prompt": string, "keep_alive": anything, "options": mapping}),
+    "CreateRequest": Object(
+        {
+            "model": string,
+            "name": string,
+            "stream": boolean,
+            "from": string,
+            "files": mapping,
+            "adapters": mapping,
+            "draft_files": mapping,
+            "draft_quantize": string,
+            "template": string,
+            "system": string,
+            "license": anything,
+            "parameters": mapping,
+            "messages": ListOf(_MESSAGE, "[]api.Message"),
+            "quantize": string,
+            "quantization": string,
+            "renderer": string,
+            "parser": string,
+            "requires": string,
+            "remote_host": string,
+            "info": mapping,
+        }
+    ),
+    "ShowRequest": Object(
+        {"model": string, "name": string, "verbose": boolean, "system": string, "options": mapping}
+    ),
+    "CopyRequest": Object({"source": string, "destination": string}),
+    "DeleteRequest": Object({"model": string, "name": string}),
+}
+
+
+def decode(kind: str, body: bytes) -> dict[str, Any]:
+    """The fields that `body` sets. Raises BadRequest."""
+    value = parse(body)
+    return {} if value is None else BODIES[kind](value, kind)

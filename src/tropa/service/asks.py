@@ -1,0 +1,58 @@
+"""Requests as the service understands them: decoded, of the right types, not yet checked against a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """What generate and chat have in common. `client` is who must share fairly with others."""
+
+    model: str
+    client: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keep_alive: float | None = None
+    format: Any = None
+    think: bool | str | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    render_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateAsk(Sampled):
+    """`context` None means absent: an empty one still leaves the model's own messages out."""
+
+    prompt: str = ""
+    suffix: str = ""
+    system: str = ""
+    template: str = ""
+    context: Sequence[int] | None = None
+    raw: bool = False
+    images: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAsk(Sampled):
+    """Messages are as the native API has them, roles in lower case."""
+
+    messages: Sequence[Mapping[str, Any]] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedAsk:
+    """`truncate` None means that the caller did not say."""
+
+    model: str
+    client: str
+    inputs: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keep_alive: float | None = None
+    truncate: bool | None = None
+    dimensions: int = 0

@@ -1,0 +1,47 @@
+"""`format` and `think`: what the answer must look like. Checks, and the engine's words for them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tropa.library.model import Model
+from tropa.service.errors import BadFormat, InvalidRequest, NotCapable
+
+THINK_LEVELS = ("high", "medium", "low", "max")
+
+
+def schema(value: Any) -> dict[str, Any] | None:
+    """The JSON schema that the answer must fit; None: any text. Raises BadFormat."""
+    if value is None or value == "":
+        return None
+    if value == "json":
+        return {"type": "object"}
+    if isinstance(value, dict):
+        return value
+    text = json.dumps(json.dumps(value, ensure_ascii=False, separators=(",", ":")), ensure_ascii=False)
+    raise BadFormat(f'invalid format: {text}; expected "json" or a valid JSON Schema object')
+
+
+def check_think(value: Any) -> bool | str | None:
+    """`think` as it was sent. Raises InvalidRequest if it has no meaning."""
+    if value is None or isinstance(value, bool):
+        return value
+    levels = ", ".join(f'"{level}"' for level in THINK_LEVELS)
+    if not isinstance(value, str):
+        raise InvalidRequest(f"think must be a boolean or string ({levels}, true, or false)")
+    if value not in THINK_LEVELS:
+        raise InvalidRequest(f'invalid think value: "{value}" (must be {levels}, true, or false)')
+    return value
+
+
+def thinking(model: Model, asked: str, think: bool | str | None) -> dict[str, Any]:
+    """What the engine is told about thinking; `asked` is the model's name as the client wrote it."""
+    if not model.can("thinking"):
+        if think:
+            raise NotCapable(f'"{asked}" does not support thinking')
+        return {}
+    told: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": think is not False}}
+    if isinstance(think, str):
+        told["chat_template_kwargs"]["reasoning_effort"] = think
+    return told

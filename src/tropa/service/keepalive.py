@@ -1,0 +1,30 @@
+"""`keep_alive` in all the forms clients send it, as seconds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tropa.service.errors import InvalidRequest
+from tropa.text.durations import SECOND, DurationError, parse_go_duration
+
+
+def parse(value: Any) -> float | None:
+    """None: leave things as they are. Negative means for ever (`inf`). Raises InvalidRequest."""
+    match value:
+        case None:
+            return None
+        case bool():
+            raise InvalidRequest("Unsupported type: 'bool'")
+        case int() | float():
+            seconds = float(value)
+        case str():
+            try:
+                seconds = parse_go_duration(value) / SECOND
+            except DurationError as exc:
+                raise InvalidRequest(str(exc)) from exc
+        case list():
+            raise InvalidRequest("Unsupported type: '[]interface {}'")
+        case _:
+            raise InvalidRequest("Unsupported type: 'map[string]interface {}'")
+    return math.inf if seconds < 0 else seconds

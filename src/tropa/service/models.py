@@ -1,0 +1,52 @@
+"""From a name that a client wrote to a model that can be run."""
+
+from __future__ import annotations
+
+from tropa.library.errors import DamagedModel
+from tropa.library.library import Library
+from tropa.library.model import Model
+from tropa.runners.demand import demand_of
+from tropa.runners.loadable import Loadable
+from tropa.service.options import Options, parse
+from tropa.settings import Settings
+
+
+class Models:
+    """The library, as the service needs it. What was read of a file is kept by those who read it."""
+
+    def __init__(self, library: Library, settings: Settings) -> None:
+        self.library = library
+        self._settings = settings
+        self._loaded: dict[str, Model] = {}
+
+    def find(self, text: str) -> Model:
+        """Raises what `Library.find` does."""
+        return self.library.find(text)
+
+    def loadable(self, model: Model) -> Loadable:
+        """The files and the needs of a model. Raises DamagedModel, and GGUF errors for a broken file."""
+        if model.weights is None:
+            raise DamagedModel(f"model '{model.name.short}' has no weights that can be run here")
+        demand = demand_of(
+            model.weights.path,
+            projectors=tuple(blob.path for blob in model.projectors),
+            adapters=tuple(blob.path for blob in model.adapters),
+            cache_type=self._settings.kv_cache_type,
+        )
+        self._loaded[model.name.short] = model
+        return Loadable(
+            name=model.name.short,
+            demand=demand,
+            weights=model.weights.path,
+            projector=model.projectors[0].path if model.projectors else None,
+            adapters=tuple(blob.path for blob in model.adapters),
+        )
+
+    def loaded(self, name: str) -> Model:
+        """The model that a runner was loaded for, as it was then: it may have been removed since."""
+        return self._loaded[name]
+
+    @staticmethod
+    def options(model: Model, asked: dict[str, object]) -> Options:
+        """The model's parameters with the request's options over them."""
+        return parse(model.params, asked)

@@ -1,0 +1,208 @@
+"""The environment, read once into a frozen value. Every variable says here what it means.
+
+Unreadable values are collected and reported together, by name (`BadSettings`): a server that quietly took a
+default instead would run with a setting that nobody chose.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tropa.errors import TropaError
+from tropa.text.durations import SECOND, parse_go_duration
+
+DEFAULT_PORT = 11434
+T = TypeVar("T")
+
+
+class BadSettings(TropaError):
+    """One or more settings can't be used. `problems` has a line for each."""
+
+    code = "bad-settings"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """`[scheme://]host[:port][/path]`. The server uses host and port only."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    scheme: str = "http"
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says. Times are in seconds, `inf` meaning for ever; sizes in bytes."""
+
+    host: Host = Host()
+    models: Path = Path("~/.ollama/models")
+    keep_alive: float = 300.0
+    context_length: int | None = None
+    num_parallel: int | None = None
+    max_loaded_models: int | None = None
+    max_queue: int = 512
+    load_timeout: float | None = 300.0
+    serve_timeout: float | None = 300.0
+    origins: tuple[str, ...] = ()
+    debug: int = 0
+    flash_attention: bool | None = None
+    kv_cache_type: str = "f16"
+    gpu_overhead: int = 0
+    sched_spread: bool = False
+    noprune: bool = False
+    llama_server: str | None = None
+    memory_limit: str | None = None
+    state: Path = Path("~/.cache/tropa")
+    exit_with_stdin: bool = False
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process. Raises BadSettings naming every variable that can't be used."""
+    problems: list[str] = []
+
+    def read(name: str, parse: Callable[[str], T], default: T) -> T:
+        text = environ.get(name, "").strip().strip("\"'")
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError as exc:
+            problems.append(f"{name}={text}: {exc}")
+            return default
+
+    default = Settings()
+    settings = Settings(
+        host=read("OLLAMA_HOST", parse_host, default.host),
+        models=read("OLLAMA_MODELS", Path, default.models).expanduser(),
+        keep_alive=read("OLLAMA_KEEP_ALIVE", _duration, default.keep_alive),
+        context_length=read("OLLAMA_CONTEXT_LENGTH", _count, 0) or None,
+        num_parallel=read("OLLAMA_NUM_PARALLEL", _count, 0) or None,
+        max_loaded_models=read("OLLAMA_MAX_LOADED_MODELS", _count, 0) or None,
+        max_queue=read("OLLAMA_MAX_QUEUE", _count, default.max_queue),
+        load_timeout=read("OLLAMA_LOAD_TIMEOUT", _limit, default.load_timeout),
+        serve_timeout=read("TROPA_SERVE_TIMEOUT", _limit, default.serve_timeout),
+        origins=read("OLLAMA_ORIGINS", _list, default.origins),
+        debug=read("OLLAMA_DEBUG", _level, default.debug),
+        flash_attention=read("OLLAMA_FLASH_ATTENTION", _flag, None),
+        kv_cache_type=read("OLLAMA_KV_CACHE_TYPE", _cache_type, default.kv_cache_type),
+        gpu_overhead=read("OLLAMA_GPU_OVERHEAD", _count, default.gpu_overhead),
+        sched_spread=read("OLLAMA_SCHED_SPREAD", _flag, default.sched_spread),
+        noprune=read("OLLAMA_NOPRUNE", _flag, default.noprune),
+        llama_server=read("TROPA_LLAMA_SERVER", str, default.llama_server),
+        memory_limit=read("TROPA_MEMORY_LIMIT", _memory_limit, default.memory_limit),
+        state=read("TROPA_STATE", Path, _state_home(environ)).expanduser(),
+        exit_with_stdin=read("TROPA_EXIT_WITH_STDIN", _flag, default.exit_with_stdin),
+    )
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def parse_host(text: str) -> Host:
+    """`OLLAMA_HOST` in all its forms. A port out of range falls back to the default one, as clients expect."""
+    scheme, separator, rest = text.rpartition("://")
+    scheme = scheme if separator else "http"
+    if scheme not in ("http", "https"):
+        raise ValueError("expected an address like 127.0.0.1:11434 or http://host:port")
+    port = {"http": 80, "https": 443}[scheme] if separator else DEFAULT_PORT
+    if text == "ollama.com":
+        scheme, port = "https", 443
+    location, slash, path = rest.partition("/")
+    host, digits = _split_port(location)
+    if digits:
+        if not digits.isascii() or not digits.isdigit():
+            raise ValueError(f"{digits!r} is not a port number")
+        port = int(digits) if int(digits) <= 65535 else DEFAULT_PORT
+    if any(c.isspace() or c in "@?#" for c in host):
+        raise ValueError(f"{host!r} is not a host name or address")
+    if not host and not digits:
+        host = "127.0.0.1"
+    return Host(host, port, scheme, (slash + path).rstrip("/"))
+
+
+def _split_port(location: str) -> tuple[str, str]:
+    if location.startswith("["):
+        host, _, rest = location[1:].partition("]")
+        return host, rest.removeprefix(":")
+    if location.count(":") > 1:  # a bare IPv6 address
+        return location, ""
+    host, _, digits = location.partition(":")
+    return host, digits
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("expected a whole number, 0 or more")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text in ("1", "t", "T", "true", "True", "TRUE"):
+        return True
+    if text in ("0", "f", "F", "false", "False", "FALSE"):
+        return False
+    raise ValueError("expected true or false (1 or 0)")
+
+
+def _level(text: str) -> int:
+    if text.lstrip("-").isdigit():
+        return int(text)
+    return int(_flag(text))
+
+
+def _duration(text: str) -> float:
+    """A Go duration, or plain seconds; negative means for ever."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parse_go_duration(text) / SECOND
+        except ValueError as exc:
+            raise ValueError(f"expected a duration like 5m, 1h30m or a number of seconds ({exc})") from exc
+    if math.isnan(seconds):
+        raise ValueError("expected a duration like 5m, 1h30m or a number of seconds")
+    return math.inf if seconds < 0 else seconds
+
+
+def _limit(text: str) -> float | None:
+    """A time limit: zero and less mean none."""
+    seconds = _duration(text)
+    return None if seconds in (0, math.inf) else seconds
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+
+
+def _cache_type(text: str) -> str:
+    allowed = ("f16", "q8_0", "q4_0", "f32", "bf16")
+    if text.lower() not in allowed:
+        raise ValueError(f"expected one of {', '.join(allowed)}")
+    return text.lower()
+
+
+def _memory_limit(text: str) -> str:
+    from tropa.devices.budget import parse_budget
+
+    parse_budget(text)
+    return text
+
+
+def _state_home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("XDG_CACHE_HOME", "").strip()
+    return Path(home) / "tropa" if home.startswith("/") else Path("~/.cache/tropa")

@@ -1,0 +1,1 @@
+"""Text people read: sizes, times, durations, tables. Pure functions that import nothing of ours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from tropa.scheduler.actions import Action, Explain, Grant, Load, Measure, Refuse, Snapshot, Unload, WakeAt
 from tropa.scheduler.core import Scheduler
@@ -88,22 +89,14 @@ class Desk:
 
     def see(self, *free: int) -> list[str]:
         """Measure: `free` per device, cpu first; without, as little is free as our runners leave."""
-        devices = self.devices
-        if free:
-            devices = tuple(
-                Device(d.id, d.kind, d.total, f, d.library) for d, f in zip(devices, free, strict=True)
-            )
-        else:
+        if not free:
             taken = self.scheduler.state.ledger.taken
-            devices = tuple(
-                Device(d.id, d.kind, d.total, d.total - taken(d.id), d.library) for d in devices
-            )
-        return self.tell(DevicesSeen(self.at, devices))
+            free = tuple(device.total - taken(device.id) for device in self.devices)
+        return self.measure(free)
 
-    def usage(self, free: tuple[int, ...], *usage: Usage) -> list[str]:
-        devices = tuple(
-            Device(d.id, d.kind, d.total, f, d.library) for d, f in zip(self.devices, free, strict=True)
-        )
+    def measure(self, free: tuple[int, ...], *usage: Usage) -> list[str]:
+        """Measure, and what our runners use too."""
+        devices = tuple(replace(d, free=size) for d, size in zip(self.devices, free, strict=True))
         return self.tell(DevicesSeen(self.at, devices, usage))
 
     def ask(
@@ -128,7 +121,9 @@ class Desk:
     def done(self, request: int) -> list[str]:
         return self.tell(Released(self.at, request))
 
-    def ready(self, name: str, *, used: dict[str, int] | None = None, context: int | None = None) -> list[str]:
+    def ready(
+        self, name: str, *, used: dict[str, int] | None = None, context: int | None = None
+    ) -> list[str]:
         placement = self.loads[name].placement
         return self.tell(
             Loaded(self.at, self.runners[name], context or placement.context, placement.slots, used or {})

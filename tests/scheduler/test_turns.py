@@ -92,12 +92,13 @@ def test_a_hot_model_cannot_keep_a_rare_one_out() -> None:
 
 def test_the_turn_goes_round() -> None:
     """A hot model with an old backlog goes behind whoever already waits."""
-    desk = Desk(memory=10)
+    desk = Desk(memory=10, policy=replace(CALM, patience=1.0))
     desk.load(1, "a", need=8)
     for number in range(2, 6):
         desk.ask(number, "a", need=8)
     desk.ask(10, "b", need=8)
     desk.ask(11, "c", need=8)
+    desk.wait(1.0)
     assert desk.done(1) == ["unload a"]
     assert desk.gone("a") == ["load b"]
     assert desk.ready("b") == ["grant 10"]

@@ -84,7 +84,7 @@ def _until(expires: datetime | None, now: datetime) -> str:
 def _extra(model: dict[str, Any], key: str) -> str:
     """`3/4` slots in use where the server says how many are."""
     value = model.get(key, "-")
-    return f"{model['busy']}/{value}" if key == "slots" and "busy" in model else str(value)
+    return f"{model['slots_busy']}/{value}" if key == "slots" and "slots_busy" in model else str(value)
 
 
 def _name(model: dict[str, Any]) -> str:

@@ -124,20 +124,23 @@ def _how_it_ended(status: int) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask, wait, insist. The whole session is its own, so nothing of it stays behind."""
+    """Ask once (a second order to stop would cut off others' answers), wait, insist."""
+    assert process.stdin is not None
     try:
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()
         if os.name == "posix":
             process.terminate()
+        else:
+            process.stdin.close()
         process.wait(STOP_WITHIN)
     except (subprocess.TimeoutExpired, KeyboardInterrupt, SystemExit):  # too slow, or the user is in a hurry
         _kill(process)
         process.wait()
+    finally:
+        process.stdin.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Its session is its own, so nothing of it stays behind."""
     if os.name == "posix":
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

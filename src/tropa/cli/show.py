@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tropa.cli.command import Call, UsageError
 from tropa.cli.target import client
 from tropa.client.client import Json
-from tropa.text.numbers import format_general
+from tropa.library.modelfile.parameters import go_float
 from tropa.text.table import format_rows
 
 _PARTS = ("license", "modelfile", "parameters", "system", "template")
@@ -17,7 +18,8 @@ _ENDED = ("license", "modelfile", "parameters")
 """These are printed with a line end, the others as they are."""
 
 _TEXT_LINES = 2
-_VALUE_WIDTH = 10
+_LIST_WIDTH = 10
+_CELL_WIDTH, _TEXT_WIDTH = 30, 100
 
 
 def show(call: Call) -> int:
@@ -38,7 +40,7 @@ def show(call: Call) -> int:
 
 def model_sections(answer: Json, *, verbose: bool = False) -> str:
     """What `show` prints for an answer of `POST /api/show`: the sections that have something in them."""
-    sections = [
+    sections: list[tuple[str, Sequence[Sequence[str]]]] = [
         ("Model", list(_model(answer))),
         ("Capabilities", [(each,) for each in answer.get("capabilities") or []]),
         ("Projector", list(_projector(answer.get("projector_info") or {}))),
@@ -53,7 +55,23 @@ def model_sections(answer: Json, *, verbose: bool = False) -> str:
         ("System", [(line,) for line in _first_lines(answer.get("system") or "")]),
         ("License", [(line,) for line in _first_lines(answer.get("license") or "")]),
     ]
-    return "".join(f"  {title}\n{format_rows(rows, '    ')}\n" for title, rows in sections if rows)
+    return "".join(_section(title, rows) for title, rows in sections if rows)
+
+
+def _section(title: str, rows: Sequence[Sequence[str]]) -> str:
+    width = _TEXT_WIDTH if title in {"System", "License"} else _CELL_WIDTH
+    lines = [line for row in rows for line in _wrapped(row, width)]
+    return f"  {title}\n{format_rows(lines, '    ')}\n"
+
+
+def _wrapped(row: Sequence[str], width: int) -> list[tuple[str, ...]]:
+    """Cells of several words that are too wide go on in further rows."""
+    if all(len(cell) <= width for cell in row):
+        return [tuple(row)]
+    import textwrap
+
+    cells = [textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False) for cell in row]
+    return list(itertools.zip_longest(*cells, fillvalue=""))
 
 
 def _model(answer: Json) -> Iterable[tuple[str, str]]:
@@ -101,7 +119,7 @@ def _parameters(info: Mapping[str, Any]) -> str:
 
 
 def _number(value: object) -> str:
-    return format_general(value) if isinstance(value, int | float) and value else ""
+    return str(int(value)) if isinstance(value, int | float) and value else ""
 
 
 def _value(value: object) -> str:
@@ -111,7 +129,7 @@ def _value(value: object) -> str:
         case bool():
             return str(value).lower()
         case int() | float():
-            return format_general(value)
+            return go_float(float(value))
         case list():
             return _list(value)
         case _:
@@ -123,7 +141,7 @@ def _list(items: list[object]) -> str:
     shown: list[str] = []
     for item in items:
         text = _value(item)
-        if len(" ".join((*shown, text))) > _VALUE_WIDTH:
+        if len(" ".join((*shown, text))) > _LIST_WIDTH:
             break
         shown.append(text)
     if len(shown) == len(items):

@@ -32,7 +32,14 @@ class WheelEngine:
 
     def command(self, launch: Launch) -> Command:
         # Isolated (-I): neither the working directory nor PYTHON* variables may change what the engine is.
-        argv = (sys.executable, "-I", "-m", "tropa.engines.host", str(os.getpid()), json.dumps(launch.to_json()))
+        argv = (
+            sys.executable,
+            "-I",
+            "-m",
+            "tropa.engines.host",
+            str(os.getpid()),
+            json.dumps(launch.to_json()),
+        )
         if sys.platform != "linux":
             argv = guarded(argv)
         return Command(argv, environment(launch))

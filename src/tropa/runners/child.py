@@ -36,7 +36,9 @@ class Child:
     async def start(cls, command: Command, on_line: Callable[[str], None] | None = None) -> Child:
         """Start `command`; `on_line` sees every line of its output. Raises OSError if it can't be started."""
         out_read, out_write = os.pipe()
-        in_read, in_write = os.pipe()  # where the kernel can't, the end of this pipe tells the guard we are gone
+        in_read, in_write = (
+            os.pipe()
+        )  # where the kernel can't, the end of this pipe tells the guard we are gone
         output = _Output(on_line)
         try:
             process = await asyncio.create_subprocess_exec(

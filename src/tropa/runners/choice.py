@@ -19,7 +19,6 @@ from typing import Any
 
 from tropa.engines.engine import Engine
 from tropa.engines.launch import Launch
-from tropa.errors import TropaError
 from tropa.runners.errors import EngineRefused, LoadFailed, RunnerDied
 from tropa.runners.rundir import RunDir
 from tropa.runners.runner import Runner
@@ -89,7 +88,9 @@ class EngineChoice:
             async with asyncio.timeout(PROBE_LIMIT):
                 verdict = await probe(engine, self._model, self._rundir)
         except TimeoutError:
-            return Verdict(f"no answer within {PROBE_LIMIT:.0f} s")  # perhaps the machine was busy: not remembered
+            return Verdict(
+                f"no answer within {PROBE_LIMIT:.0f} s"
+            )  # perhaps the machine was busy: not remembered
         _write(self._memory, {**remembered, key: {"engine": engine.name, "complaint": verdict.complaint}})
         return verdict
 
@@ -123,7 +124,9 @@ def _processor() -> str:
     """What the processor can do: an engine that works on one may not on another with the same disk."""
     try:
         with Path("/proc/cpuinfo").open() as lines:
-            return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))}))
+            return "".join(
+                sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+            )
     except OSError:
         return platform.processor()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import httptools
@@ -18,7 +18,9 @@ import msgspec
 
 from tropa.engines.launch import Address
 
-LINE_LIMIT = 8 << 20  # bytes of one line of a stream; the engine's longest are final records with a prompt in them
+LINE_LIMIT = (
+    8 << 20
+)  # bytes of one line of a stream; the engine's longest are final records with a prompt in them
 BUFFER_LIMIT = 1 << 20  # bytes waiting for a slow reader before we stop reading from the engine
 
 
@@ -79,7 +81,7 @@ class Exchange(asyncio.Protocol):
             await self._more()
         return self._status
 
-    async def body(self) -> AsyncIterator[bytes]:
+    async def body(self) -> AsyncGenerator[bytes, None]:
         """The answer's bytes as they arrive. Raises ConnectionBroken if they end too early."""
         while True:
             while self._chunks:
@@ -115,7 +117,9 @@ class Exchange(asyncio.Protocol):
 async def connect(address: Address, method: str, path: str, body: Any = None) -> Exchange:
     """Open a connection and send one request; `body` is encoded as JSON. Raises ConnectionBroken."""
     payload = b"" if body is None else msgspec.json.encode(body)
-    head = f"{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Length: {len(payload)}\r\n"
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Length: {len(payload)}\r\n"
+    )
     if address.api_key:
         head += f"Authorization: Bearer {address.api_key}\r\n"
     request = head.encode() + b"Content-Type: application/json\r\n\r\n" + payload

@@ -20,9 +20,9 @@ from tropa.runners.errors import LoadFailed, RunnerDied
 from tropa.runners.loadable import Loadable
 from tropa.runners.runner import Runner
 from tropa.scheduler import actions, events
+from tropa.scheduler.core import Scheduler
 from tropa.scheduler.demand import Want
 from tropa.scheduler.machine import Device, Usage
-from tropa.scheduler.core import Scheduler
 from tropa.scheduler.view import View
 
 log = logging.getLogger("tropa.runners")
@@ -123,7 +123,9 @@ class Herd:
             if self._waiting.pop(number, None):
                 self._tell(events.Cancelled(self._now(), number))
             elif granted.done() and not granted.cancelled() and granted.exception() is None:
-                self._tell(events.Released(self._now(), number))  # granted in the same moment as we were cancelled
+                self._tell(
+                    events.Released(self._now(), number)
+                )  # granted in the same moment as we were cancelled
             raise
         try:
             runner = self._runner(grant.runner)

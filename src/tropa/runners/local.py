@@ -78,7 +78,9 @@ def launch_of(load: Load, model: Loadable, berth: Berth, settings: Settings) -> 
         threads=want.num_thread or cores(),
         batch=placement.batch,
         gpu_layers=placement.gpu_layers,
-        tensor_split=tuple(float(share) for share in placement.tensor_split) if len(placement.gpus) > 1 else (),
+        tensor_split=tuple(float(share) for share in placement.tensor_split)
+        if len(placement.gpus) > 1
+        else (),
         cache_type=settings.kv_cache_type,
         flash_attention=settings.flash_attention,
         mmap=want.use_mmap,

@@ -87,9 +87,8 @@ class RunDir:
         for folder in self._home.iterdir():
             if not folder.is_dir() or folder == self.path or not _abandoned(folder):
                 continue
-            for record in folder.glob("tropa-*.json"):
-                if (pid := _recorded_pid(record)) and _end_if_ours(pid, record.stem):
-                    ended.append(pid)
+            records = [(record.stem, _recorded_pid(record)) for record in folder.glob("tropa-*.json")]
+            ended.extend(pid for alias, pid in records if pid and _end_if_ours(pid, alias))
             shutil.rmtree(folder, ignore_errors=True)
         return ended
 

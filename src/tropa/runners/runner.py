@@ -138,7 +138,8 @@ class Runner:
             if self.child.exited.is_set():
                 detail = complaint(self.child.lines)
                 raise LoadFailed(
-                    f"llama-server process has terminated: {self.child.ending()}" + (f": {detail}" if detail else ""),
+                    f"llama-server process has terminated: {self.child.ending()}"
+                    + (f": {detail}" if detail else ""),
                     out_of_memory=ran_out_of_memory(self.child.lines),
                 )
             if stall is not None and time.monotonic() - self.child.last_output > stall:

@@ -79,5 +79,4 @@ def _memory(state: State, actions: Sequence[Action]) -> None:
         if isinstance(action, Unload) and not state.stopping:
             assert not state.runners[action.runner].busy, "a busy runner is never unloaded"
         if isinstance(action, Grant):
-            runner = state.runners[action.runner]
-            assert runner.open, "a draining runner gets no new work"
+            assert state.runners[action.runner].phase is Phase.READY

@@ -16,22 +16,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tropa.errors import TropaError
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - origins of pages, nothing is bound to them
-DEFAULT_ORIGINS = tuple(
-    f"{scheme}://{host}{port}" for host in _LOCAL_HOSTS for scheme in ("http", "https") for port in ("", ":*")
-) + ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
+DEFAULT_ORIGINS = (
+    *(
+        f"{scheme}://{host}{port}"
+        for host in _LOCAL_HOSTS
+        for scheme in ("http", "https")
+        for port in ("", ":*")
+    ),
+    *(f"{scheme}://*" for scheme in ("app", "file", "tauri", "vscode-webview", "vscode-file")),
+)
 
 _EXTENSIONS = ("chrome-extension", "moz-extension", "safari-web-extension", "ms-browser-extension")
 
 _ALLOWED_METHODS = b"GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
-_ALLOWED_HEADERS = (
-    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,"
-    + ",".join(
-        f"X-Stainless-{name}"
-        for name in (
-            "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper Retry-Count "
-            "Runtime Runtime-Version Timeout"
-        ).split()
-    )
+_STAINLESS = (
+    "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper Retry-Count "
+    "Runtime Runtime-Version Timeout"
+)
+_ALLOWED_HEADERS = ",".join(
+    ["Authorization", "Content-Type", "User-Agent", "Accept", "X-Requested-With", "Openai-Beta"]
+    + [f"X-Stainless-{name}" for name in _STAINLESS.split()]
 ).encode()
 _PREFLIGHT_VARY = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
@@ -65,10 +69,13 @@ class Origins:
             if len(entry) == 1:
                 if origin == entry[0]:
                     return True
-            elif len(origin) >= len(entry[0]) + len(entry[1]):
-                if origin.startswith(entry[0]) and origin.endswith(entry[1]):
-                    return True
+            elif _matches(origin, *entry):
+                return True
         return False
+
+
+def _matches(origin: str, head: str, tail: str) -> bool:
+    return len(origin) >= len(head) + len(tail) and origin.startswith(head) and origin.endswith(tail)
 
 
 def host_allowed(host: str, own_names: Iterable[str], own_addresses: Callable[[], Iterable[str]]) -> bool:
@@ -144,5 +151,7 @@ def _own_addresses() -> set[str]:
 
 
 async def _answer(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"0")]})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"0")]}
+    )
     await send({"type": "http.response.body", "body": b""})

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
-from starlette.datastructures import URL
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,7 +53,9 @@ def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIAp
     for method, path, endpoint in table:
         paths.setdefault(path, {})[method] = endpoint
     for methods in paths.values():
-        if "GET" in methods and methods["GET"] in (_alive, _version) or "/api/tags" in paths and methods is paths["/api/tags"]:
+        if ("GET" in methods and methods["GET"] in (_alive, _version)) or (
+            "/api/tags" in paths and methods is paths["/api/tags"]
+        ):
             methods["HEAD"] = methods["GET"]
     routes = [Route(path, _Methods(methods)) for path, methods in paths.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
@@ -131,5 +131,3 @@ async def _alive(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _version(scope: Scope, receive: Receive, send: Send) -> None:
     await send_json(send, {"version": COMPATIBLE, "tropa": __version__})
-
-

@@ -126,5 +126,7 @@ class Object:
             if name in self.fields:
                 found[name] = item
         return {
-            name: self.fields[name](item, f"{path}.{name}") for name, item in found.items() if item is not None
+            name: self.fields[name](item, f"{path}.{name}")
+            for name, item in found.items()
+            if item is not None
         }

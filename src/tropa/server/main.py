@@ -13,7 +13,6 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import uvicorn
 
@@ -177,8 +176,16 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as exc:
         listener.close()
-        reason = "bind: address already in use" if exc.errno == errno.EADDRINUSE else f"bind: {exc.strerror or exc}"
-        hint = "another server runs there; stop it, or set OLLAMA_HOST" if exc.errno == errno.EADDRINUSE else None
+        reason = (
+            "bind: address already in use"
+            if exc.errno == errno.EADDRINUSE
+            else f"bind: {exc.strerror or exc}"
+        )
+        hint = (
+            "another server runs there; stop it, or set OLLAMA_HOST"
+            if exc.errno == errno.EADDRINUSE
+            else None
+        )
         raise CannotListen(f"listen tcp {_shown(host, port)}: {reason}", hint=hint) from exc
     return listener
 
@@ -213,5 +220,3 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
     factory: type[asyncio.AbstractEventLoop] = uvloop.Loop
     return factory
-
-

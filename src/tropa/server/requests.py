@@ -23,7 +23,9 @@ _IMAGES = ListOf(image, "[]api.ImageData")
 _TOOL_CALL = Object(
     {
         "id": string,
-        "function": Object({"index": integer, "name": string, "arguments": arguments}, "api.ToolCallFunction"),
+        "function": Object(
+            {"index": integer, "name": string, "arguments": arguments}, "api.ToolCallFunction"
+        ),
     },
     "api.ToolCall",
 )
@@ -85,7 +87,9 @@ BODIES: dict[str, Object] = {
             "options": mapping,
         }
     ),
-    "EmbeddingRequest": Object({"model": string, "prompt": string, "keep_alive": anything, "options": mapping}),
+    "EmbeddingRequest": Object(
+        {"model": string, "prompt": string, "keep_alive": anything, "options": mapping}
+    ),
     "CreateRequest": Object(
         {
             "model": string,

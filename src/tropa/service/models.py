@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tropa.library.errors import DamagedModel
 from tropa.library.library import Library
 from tropa.library.model import Model
@@ -47,6 +49,6 @@ class Models:
         return self._loaded[name]
 
     @staticmethod
-    def options(model: Model, asked: dict[str, object]) -> Options:
+    def options(model: Model, asked: Mapping[str, object]) -> Options:
         """The model's parameters with the request's options over them."""
         return parse(model.params, asked)

@@ -13,12 +13,10 @@ from typing import Any
 from tropa.scheduler.demand import Want
 from tropa.service.errors import BadOption, InvalidRequest
 
-INTEGERS = frozenset(
-    "num_ctx num_batch num_gpu main_gpu num_thread num_keep seed num_predict top_k repeat_last_n".split()
-)
-FLOATS = frozenset(
-    "temperature top_p min_p typical_p repeat_penalty presence_penalty frequency_penalty".split()
-)
+_LOADING = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread")
+INTEGERS = frozenset((*_LOADING, "num_keep", "seed", "num_predict", "top_k", "repeat_last_n"))
+_PENALTIES = ("repeat_penalty", "presence_penalty", "frequency_penalty")
+FLOATS = frozenset(("temperature", "top_p", "min_p", "typical_p", *_PENALTIES))
 BOOLEANS = frozenset({"use_mmap"})
 
 # The engine has other defaults of its own, so each of ours is always sent.

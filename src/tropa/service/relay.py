@@ -118,7 +118,9 @@ class _Allowance:
 
     def finish(self) -> Finish:
         """The end by our own counting: the engine gives no timings to who hangs up."""
-        return Finish("length", Timings(prompt_n=self.prompt_tokens, predicted_n=self._tokens), self.prompt_tokens)
+        return Finish(
+            "length", Timings(prompt_n=self.prompt_tokens, predicted_n=self._tokens), self.prompt_tokens
+        )
 
 
 class _ToolCalls:

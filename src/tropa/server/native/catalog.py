@@ -1,4 +1,4 @@
-"""What models there are, and making, copying and removing them: `/api/tags`, `show`, `create`, `blobs`, `copy`, `delete`."""
+"""Which models there are, and making, copying and removing them: tags, show, create, blobs, copy, delete."""
 
 from __future__ import annotations
 

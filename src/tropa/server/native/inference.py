@@ -38,7 +38,8 @@ async def generate(service: Service, scope: Scope, receive: Receive, send: Send)
         **_sampled(fields, scope),
     )
     await while_connected(
-        receive, _answer(send, ask.model, service.generate(ask), stream, records.generate, records.Collected.generate)
+        receive,
+        _answer(send, ask.model, service.generate(ask), stream, records.generate, records.Collected.generate),
     )
 
 

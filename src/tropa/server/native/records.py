@@ -22,8 +22,6 @@ class Message(Struct, omit_defaults=True):
     tool_calls: tuple[dict[str, Any], ...] = ()
 
 
-
-
 class ChatRecord(Struct, omit_defaults=True):
     model: str
     created_at: str
@@ -66,7 +64,9 @@ def chat(model: str, event: Event) -> bytes:
             message = Message("assistant", text, thinking, calls)
             return _encode(ChatRecord(model, now_utc(), message, False, logprobs=logprobs))
         case End():
-            record = ChatRecord(model, now_utc(), Message("assistant", ""), True, event.reason, **metrics(event))
+            record = ChatRecord(
+                model, now_utc(), Message("assistant", ""), True, event.reason, **metrics(event)
+            )
             return _encode(record)
         case Rendered():
             message = Message("", "")
@@ -77,7 +77,9 @@ def generate(model: str, event: Event) -> bytes:
     """One record of a generate, without its newline."""
     match event:
         case Piece(text=text, thinking=thinking, tool_calls=calls, logprobs=logprobs):
-            record = GenerateRecord(model, now_utc(), text, False, thinking, tool_calls=calls, logprobs=logprobs)
+            record = GenerateRecord(
+                model, now_utc(), text, False, thinking, tool_calls=calls, logprobs=logprobs
+            )
             return _encode(record)
         case End():
             return _encode(
@@ -95,7 +97,7 @@ def generate(model: str, event: Event) -> bytes:
             return _encode(GenerateRecord(model, now_utc(), "", False, debug_info=debug_info(event)))
 
 
-def metrics(end: End) -> dict[str, int]:
+def metrics(end: End) -> dict[str, Any]:
     """The six numbers of a final record."""
     counts = end.counts
     return {

@@ -1,0 +1,62 @@
+# Every target sets up what it needs: a virtual environment in .venv, from the package registry that pip knows.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak check format bench tiny clean
+
+help:  ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+
+demo: $(VENV)/.runtime  ## Start a server, ask the bundled model, show what runs, end
+	@echo "== demo: a server of its own on a free port, with the bundled model 'tiny'"
+	@$(RUN) scripts/demo.py
+
+test: $(VENV)/.develop  ## Run all tests
+	@echo "== test: pytest over tests/"
+	@$(RUN) -m pytest $(ARGS)
+
+soak: $(VENV)/.develop  ## A million random histories of the scheduler (hours)
+	@echo "== soak: simulated scheduler histories"
+	@$(RUN) -m tests.scheduler.soak --histories 1000000
+
+check: $(VENV)/.develop  ## Format, lint, strict types, generated docs
+	@echo "== check: ruff format, ruff, mypy, generated pages"
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(RUN) -m tropa.cli.helpdoc --check
+
+format: $(VENV)/.develop  ## Format, and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.develop  ## Benchmarks against the bare engine, in the same run
+	@echo "== bench: see docs/benchmarks.md"
+	@$(RUN) -m benchmarks $(ARGS)
+
+tiny: $(VENV)/.train  ## Train the bundled model anew (within an hour on 2 cores)
+	@echo "== tiny: training, export and verification"
+	@$(RUN) -m training.tiny
+
+clean:  ## Remove what make made
+	rm -rf $(VENV) build dist
+
+$(VENV)/.runtime: pyproject.toml
+	@echo "== setting up $(VENV) (the engine is a wheel of about 100 MB)"
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { echo "make: python3 needs its venv module (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Tropa needs Python 3.11 or later; set PYTHON=/path/to/python3"; rm -rf $(VENV); exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.develop: $(VENV)/.runtime
+	@echo "== setting up tools for tests and checks"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.runtime
+	@echo "== setting up what training needs"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@

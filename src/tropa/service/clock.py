@@ -1,0 +1,34 @@
+"""Measures one request, from its arrival to its end."""
+
+from __future__ import annotations
+
+import time
+
+from tropa.runners.reply import Timings
+from tropa.service.events import Counts
+
+MILLISECOND = 1_000_000  # nanoseconds
+
+
+class Clock:
+    """Made when the request arrives."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic_ns()
+        self._load = 0
+
+    def granted(self) -> None:
+        """A slot is ours: everything until now was queueing and loading."""
+        self._load = time.monotonic_ns() - self._start
+
+    def counts(self, timings: Timings) -> Counts:
+        """The final figures: our own times, and the engine's."""
+        return Counts(
+            total_ns=time.monotonic_ns() - self._start,
+            load_ns=self._load,
+            prompt_tokens=timings.cache_n + timings.prompt_n,
+            cached_tokens=timings.cache_n,
+            prompt_ns=int(timings.prompt_ms * MILLISECOND),
+            tokens=timings.predicted_n,
+            generation_ns=int(timings.predicted_ms * MILLISECOND),
+        )

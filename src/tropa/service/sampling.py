@@ -1,0 +1,31 @@
+"""What generate and chat have in common: checks of the fields they share, and their words for the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tropa.service.asks import Sampled
+from tropa.service.constraint import check_think, schema
+from tropa.service.errors import InvalidRequest
+from tropa.service.options import Options
+
+MOST_LOGPROBS = 20
+
+
+def check(ask: Sampled) -> None:
+    """Before the model is looked at. Raises InvalidRequest."""
+    if not 0 <= ask.top_logprobs <= MOST_LOGPROBS:
+        raise InvalidRequest(f"top_logprobs must be between 0 and {MOST_LOGPROBS}")
+    check_think(ask.think)
+
+
+def body(ask: Sampled, options: Options) -> dict[str, Any]:
+    """The fields that both of the engine's routes know. Raises BadFormat."""
+    fields = options.sampling()
+    fields["n_predict"] = options.num_predict
+    if constraint := schema(ask.format):
+        fields["json_schema"] = constraint
+    if ask.logprobs:
+        fields["logprobs"] = True
+        fields["top_logprobs"] = fields["n_probs"] = max(1, ask.top_logprobs)
+    return fields

@@ -1,0 +1,158 @@
+"""A program that does things to a store and is killed on the way. Run by `test_crash.py`; never imported.
+
+    crashing.py every <scenario> <template store> <workplace>     kill at every step in turn, print what is wrong
+    crashing.py together <store> <rounds> <seed>                  several at once on one store; the parent judges
+
+Killed means SIGKILL, before the step is taken: no `finally`, no flush. A step is any call that changes the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.library.making import broken, files, gguf, make, unused
+from tropa.errors import TropaError
+from tropa.library.bundled import Bundled
+from tropa.library.library import Library
+from tropa.library.name import Name
+from tropa.library.prune import YOUNG, prune
+
+STEPS = (
+    "write", "fsync", "rename", "replace", "unlink", "remove", "mkdir", "rmdir", "link", "utime", "chmod", "open",
+)  # fmt: skip
+
+
+def library(root: Path) -> Library:
+    return Library(root / "models", Bundled(Name.parse("tiny"), root / "tiny.gguf"))
+
+
+def furnish(root: Path) -> None:
+    """The store every scenario starts from."""
+    (root / "tiny.gguf").write_bytes(gguf(tensors=3))
+    at = library(root)
+    make(at, "keep", system="stay as you are")
+    make(at, "old", gguf(tensors=2), system="go", parameters={"seed": 1})
+    at.store.blobs.put_bytes(b"unused")
+    for path in at.store.blobs.folder.iterdir():
+        os.utime(path, (time.time() - 2 * YOUNG,) * 2)
+
+
+SCENARIOS: dict[str, Callable[[Library], object]] = {
+    "put": lambda at: at.store.blobs.put(None, [b"new" * 10, b"bytes"]),
+    "create": lambda at: make(at, "new", gguf(tensors=4), system="hello", parameters={"seed": 7}),
+    "create over": lambda at: make(at, "old", gguf(tensors=4), system="hello"),
+    "create from": lambda at: make(at, "new", **{"from": "old", "system": "hello"}),
+    "create from bundled": lambda at: make(at, "new", **{"from": "tiny", "system": "hello"}),
+    "copy": lambda at: at.copy("keep", "me/new:x"),
+    "copy over": lambda at: at.copy("keep", "old"),
+    "copy bundled": lambda at: at.copy("tiny", "new"),
+    "delete": lambda at: at.delete("old"),
+    "delete bundled": lambda at: at.delete("tiny"),
+    "prune": lambda at: at.open(),
+}
+
+
+def kill_at(step: int) -> None:
+    """Die before the n-th step from now. A write gets half of its bytes out first."""
+    left = step
+
+    def counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                if name == "write":
+                    call(args[0], bytes(args[1])[: len(args[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **kwargs)
+
+        return counting
+
+    for name in STEPS:
+        setattr(os, name, counted(name, getattr(os, name)))
+
+
+def every(scenario: str, template: Path, work: Path) -> dict[str, Any]:
+    """Kill the scenario at its first step, its second, … until it comes to its end."""
+    do = SCENARIOS[scenario]
+    wrong: list[str] = []
+    for step in range(1, 1000):
+        root = work / str(step)
+        shutil.copytree(template, root)
+        child = os.fork()
+        if child == 0:
+            at = library(root)
+            kill_at(step)
+            do(at)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
+            wrong.append(f"step {step}: failed by itself")
+        wrong += [f"step {step}: {each}" for each in judge(root, template)]
+        shutil.rmtree(root)
+        if not os.WIFSIGNALED(status):
+            return {"steps": step - 1, "wrong": wrong}
+    raise AssertionError("it never ends")
+
+
+def judge(root: Path, template: Path) -> list[str]:
+    """What is wrong with a store after a crash, and after the start that follows it."""
+    at = library(root)
+    wrong = broken(at.store)
+    before = {path: data for path, data in files(template / "models").items() if "keep" in path}
+    wrong += [f"{path} changed" for path, data in before.items() if files(root / "models").get(path) != data]
+    for model in at.models():
+        wrong += [f"{model.name}: {problem}" for problem in model.problems]
+    prune(at.store, now=lambda: time.time() + 2 * YOUNG)
+    wrong += [f"after the next start: {each}" for each in broken(at.store) + unused(at.store)]
+    make(at, "keep2", **{"from": "keep"})  # and life goes on
+    return wrong + [f"afterwards: {each}" for each in broken(at.store)]
+
+
+def together(root: Path, rounds: int, seed: int) -> dict[str, Any]:
+    """One of several processes that do everything at once to few names and few blobs; one is often pruning."""
+    chance = random.Random(seed)
+    at = library(root)
+    done = 0
+    for _ in range(rounds):
+        name, other = chance.choice("abc"), chance.choice("abc")
+        tasks: list[Callable[[], object]] = [
+            lambda: make(at, name, gguf(tensors=chance.randint(1, 3)), system=chance.choice("xyz")),
+            lambda: make(at, name, **{"from": other, "system": chance.choice("xyz")}),
+            lambda: at.copy(other, name),
+            lambda: at.copy("tiny", name),
+            lambda: at.delete(name),
+            lambda: at.models(),
+            lambda: prune(at.store, now=lambda: time.time() + 2 * YOUNG),
+        ]
+        # Lost races are errors of those who lost them, and nothing else.
+        with contextlib.suppress(TropaError):
+            chance.choice(tasks)()
+            done += 1
+        assert not at.store.scan().warnings
+    return {"done": done}
+
+
+def main(command: str, *args: str) -> None:
+    match command:
+        case "every":
+            result = every(args[0], Path(args[1]), Path(args[2]))
+        case "together":
+            result = together(Path(args[0]), int(args[1]), int(args[2]))
+        case _:
+            raise SystemExit(f"unknown: {command}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

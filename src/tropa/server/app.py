@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tropa import __version__
 from tropa.errors import TropaError
 from tropa.server.access import Access, Origins
-from tropa.server.native import catalog, inference, running
+from tropa.server.native import catalog, embedding, inference, running
 from tropa.server.respond import ClientGone, send_error, send_json
 from tropa.service.service import Service
 
@@ -42,6 +42,8 @@ def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIAp
         ("GET", "/api/ps", serving(running.ps)),
         ("POST", "/api/generate", serving(inference.generate)),
         ("POST", "/api/chat", serving(inference.chat)),
+        ("POST", "/api/embed", serving(embedding.embed)),
+        ("POST", "/api/embeddings", serving(embedding.embeddings)),
         ("POST", "/api/show", models(catalog.show)),
         ("POST", "/api/create", models(catalog.create)),
         ("HEAD", "/api/blobs/{digest}", models(catalog.head_blob)),
@@ -49,14 +51,13 @@ def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIAp
         ("POST", "/api/copy", models(catalog.copy)),
         ("DELETE", "/api/delete", models(catalog.delete)),
     ]
+    for path in ("/", "/api/version", "/api/tags"):
+        table.append(
+            ("HEAD", path, next(endpoint for method, p, endpoint in table if (method, p) == ("GET", path)))
+        )
     paths: dict[str, dict[str, Endpoint]] = {}
     for method, path, endpoint in table:
         paths.setdefault(path, {})[method] = endpoint
-    for methods in paths.values():
-        if ("GET" in methods and methods["GET"] in (_alive, _version)) or (
-            "/api/tags" in paths and methods is paths["/api/tags"]
-        ):
-            methods["HEAD"] = methods["GET"]
     routes = [Route(path, _Methods(methods)) for path, methods in paths.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     return Access(_tidy_paths(router), origins, loopback=loopback)

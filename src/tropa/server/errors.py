@@ -20,10 +20,14 @@ from tropa.library.errors import (
     UnsupportedArchitecture,
 )
 from tropa.library.name import InvalidName
+from tropa.runners.choice import NoEngine
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
 from tropa.runners.herd import Refused
 from tropa.scheduler.actions import Refusal
+from tropa.server.access import BadOrigin
 from tropa.server.body import BadRequest
+from tropa.server.listener import CannotListen
+from tropa.service.embed import BadEmbedding
 from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NotCapable
 from tropa.settings import BadSettings
 
@@ -50,8 +54,12 @@ STATUS: dict[type[TropaError], int] = {
     LoadFailed: 500,
     RunnerDied: 500,
     EngineRefused: 500,  # replaced by the engine's own status when it blames the request
+    BadEmbedding: 400,
+    NoEngine: 500,
     Refused: 500,  # see REFUSED
-    BadSettings: 500,  # these three end the program at its start and never reach a client
+    BadSettings: 500,  # these end the program at its start and never reach a client
+    BadOrigin: 500,
+    CannotListen: 500,
     BadBudget: 500,
     EngineNotFound: 500,
 }
@@ -71,7 +79,7 @@ def status_of(error: TropaError) -> int:
     """The HTTP status that tells a client whose fault `error` is."""
     if isinstance(error, Refused):
         return REFUSED[error.refusal]
-    if isinstance(error, EngineRefused) and 400 <= error.status < 500:
+    if isinstance(error, EngineRefused) and (400 <= error.status < 500 or error.status == 501):
         return error.status
     for kind in type(error).__mro__:
         if kind in STATUS:

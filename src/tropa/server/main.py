@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import logging
 import os
 import signal
@@ -18,7 +16,6 @@ import uvicorn
 
 from tropa import __version__
 from tropa.engines.candidates import candidates
-from tropa.errors import TropaError
 from tropa.library.bundled import packaged
 from tropa.library.library import Library
 from tropa.runners.choice import EngineChoice, NoEngine
@@ -29,6 +26,7 @@ from tropa.runners.rundir import RunDir
 from tropa.scheduler.core import Scheduler
 from tropa.server.access import Origins
 from tropa.server.app import application
+from tropa.server.listener import is_loopback, listen
 from tropa.server.log import configure
 from tropa.service.models import Models
 from tropa.service.service import Service
@@ -37,12 +35,6 @@ from tropa.settings import Settings
 log = logging.getLogger("tropa.server")
 
 DRAIN = 10  # seconds that running answers get to finish after the first signal to stop
-
-
-class CannotListen(TropaError):
-    """The address can't be had."""
-
-    code = "cannot-listen"
 
 
 def serve(settings: Settings) -> int:
@@ -155,53 +147,6 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises CannotListen with one line that says why."""
-    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
-    try:
-        info = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = info[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise CannotListen(f"listen tcp {_shown(host, port)}: {exc.strerror or exc}") from exc
-    try:
-        if os.name == "posix":  # elsewhere this would let two servers share a port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6 and not host:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
-        listener.listen(2048)
-        listener.setblocking(False)
-    except OSError as exc:
-        listener.close()
-        reason = (
-            "bind: address already in use"
-            if exc.errno == errno.EADDRINUSE
-            else f"bind: {exc.strerror or exc}"
-        )
-        hint = (
-            "another server runs there; stop it, or set OLLAMA_HOST"
-            if exc.errno == errno.EADDRINUSE
-            else None
-        )
-        raise CannotListen(f"listen tcp {_shown(host, port)}: {reason}", hint=hint) from exc
-    return listener
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _at_end_of_input(loop: asyncio.AbstractEventLoop, ask: object) -> None:

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator
 
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
-from tropa.service import chat, generate
-from tropa.service.asks import ChatAsk, GenerateAsk
+from tropa.service import chat, embed, generate
+from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk
+from tropa.service.embed import Embedded
 from tropa.service.events import End, Event
 from tropa.service.models import Models
 
@@ -26,6 +27,10 @@ class Service:
     def chat(self, ask: ChatAsk) -> AsyncGenerator[Event, None]:
         """Answer a conversation. No messages: load the model, or unload it with `keep_alive` 0."""
         return chat.chat(self.models, self.herd, ask, self.unload)
+
+    async def embed(self, ask: EmbedAsk) -> Embedded:
+        """One vector per text."""
+        return await embed.embed(self.models, self.herd, ask)
 
     def unload(self, model: Model) -> End:
         """Let the model go as soon as it is idle; succeeds whether it is loaded or not."""

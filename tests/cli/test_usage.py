@@ -1,0 +1,191 @@
+"""Wrong command lines get the texts that scripts know, help goes to stdout, and nothing asks the server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tropa.cli import commands, helpdoc
+from tropa.cli.command import Flag, Takes, UsageError
+from tropa.cli.parse import parse
+from tropa.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["create"], "accepts 1 arg(s), received 0"),
+        (["show", "a", "b"], "accepts 1 arg(s), received 2"),
+        (["cp", "a"], "accepts 2 arg(s), received 1"),
+        (["serve", "x"], "accepts 0 arg(s), received 1"),
+        (["rm"], "requires at least 1 arg(s), only received 0"),
+        (["run"], "requires at least 1 arg(s), only received 0"),
+        (["ps", "a", "b"], "accepts at most 1 arg(s), received 2"),
+        (["list", "--all"], "unknown flag: --all"),
+        (["list", "--all=1"], "unknown flag: --all"),
+        (["run", "m", "-x"], "unknown shorthand flag: 'x' in -x"),
+        (["show", "-vx", "m"], "unknown shorthand flag: 'x' in -vx"),
+        (["run", "m", "--format"], "flag needs an argument: --format"),
+        (["create", "m", "-f"], "flag needs an argument: 'f' in -f"),
+        (
+            ["run", "m", "--verbose=maybe"],
+            'invalid argument "maybe" for "--verbose" flag: strconv.ParseBool: parsing "maybe": invalid syntax',
+        ),
+        (
+            ["run", "m", "--dimensions", "few"],
+            'invalid argument "few" for "--dimensions" flag: strconv.ParseInt: parsing "few": invalid syntax',
+        ),
+        (["run", "m", "---"], "bad flag syntax: ---"),
+        (["--what"], "unknown flag: --what"),
+        (["run", "m", "--keepalive", "10"], 'time: missing unit in duration "10"'),
+        (
+            ["run", "m", "--think=x"],
+            'invalid value for --think: "x" (must be true, false, high, medium, low, or max)',
+        ),
+        (["pull", "m"], 'unknown command "pull" for "tropa"'),
+    ],
+)
+def test_usage_errors(run: Run, nobody: str, words: list[str], complaint: str) -> None:
+    transcript = run(*words)
+    assert transcript == (type(transcript))(1, "", f"Error: {complaint}\n")
+
+
+def test_an_unknown_command_comes_with_suggestions(run: Run) -> None:
+    transcript = run("lst")
+    assert (transcript.status, transcript.out) == (1, "")
+    assert transcript.err == (
+        'Error: unknown command "lst" for "tropa"\n\nDid you mean this?\n\tlist\n\tps\n\n'
+    )
+    assert run("help", "sevre").err.endswith("\tserve\n\n")
+
+
+def test_a_format_that_is_no_json_fails_before_anything_is_sent(run: Run, nobody: str) -> None:
+    transcript = run("run", "m", "--format", "xml", "hi")
+    assert transcript.err.startswith(
+        "Error: json: error calling MarshalJSON for type json.RawMessage: "
+        "invalid character 'x' looking for beginning of value\n"
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_of_the_program(run: Run, words: list[str]) -> None:
+    transcript = run(*words)
+    assert (transcript.status, transcript.err) == (0, "")
+    assert transcript.out.startswith("Tropa serves large language models")
+    assert all(f"  {command.name} " in transcript.out for command in commands.COMMANDS)
+
+
+@pytest.mark.parametrize("words", [["run", "--help"], ["run", "-h"], ["help", "run"], ["--help", "run"]])
+def test_help_of_a_command(run: Run, words: list[str]) -> None:
+    transcript = run(*words)
+    assert (transcript.status, transcript.err) == (0, "")
+    assert "tropa run MODEL [PROMPT...] [FLAGS]" in transcript.out
+    assert "--keepalive DURATION" in transcript.out
+    assert "OLLAMA_HOST" in transcript.out
+
+
+def test_help_wins_over_missing_arguments_but_not_over_bad_flags(run: Run) -> None:
+    assert run("show", "--help").status == 0
+    assert run("show", "--help", "--nosuch").status == 1
+
+
+def test_a_command_without_a_server(run: Run, nobody: str) -> None:
+    for words in (["ps"], ["list"], ["ls"], ["show", "m"], ["stop", "m"], ["rm", "m"], ["cp", "a", "b"]):
+        transcript = run(*words)
+        assert (transcript.status, transcript.out) == (1, "")
+        assert (
+            transcript.err == "Error: could not connect to tropa server, run 'tropa serve' to start it\n"
+        ), words
+
+
+def test_a_bad_address_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "ftp://nowhere")
+    transcript = run("ps")
+    assert transcript.status == 1
+    assert transcript.err.startswith("Error: OLLAMA_HOST=ftp://nowhere: ")
+
+
+FLAGS = (
+    Flag("file", "", Takes.TEXT, "f"),
+    Flag("think", "", Takes.TEXT, bare="true"),
+    Flag("verbose", "", short="v"),
+    Flag("quiet", "", short="q"),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "args", "given"),
+    [
+        (["a", "--verbose", "b"], ["a", "b"], {"verbose": "true"}),
+        (["--verbose=false"], [], {"verbose": "false"}),
+        (["--file", "x", "a"], ["a"], {"file": "x"}),
+        (["--file=x=y"], [], {"file": "x=y"}),
+        (["--file="], [], {"file": ""}),
+        (["--file", "--verbose"], [], {"file": "--verbose"}),
+        (["-f", "x"], [], {"file": "x"}),
+        (["-fx"], [], {"file": "x"}),
+        (["-f=x"], [], {"file": "x"}),
+        (["-vq"], [], {"verbose": "true", "quiet": "true"}),
+        (["-vfx"], [], {"verbose": "true", "file": "x"}),
+        (["--think", "a"], ["a"], {"think": "true"}),
+        (["--think=low"], [], {"think": "low"}),
+        (["-", "--", "-v", "--", "x"], ["-", "-v", "--", "x"], {}),
+        (["-f", "1", "-f", "2"], [], {"file": "2"}),
+        (["", "a"], ["", "a"], {}),
+    ],
+)
+def test_flags_and_arguments_mix(words: list[str], args: list[str], given: dict[str, str]) -> None:
+    call = parse(words, FLAGS)
+    assert (call.args, call.given) == (args, given)
+
+
+def test_a_flag_without_its_value() -> None:
+    with pytest.raises(UsageError, match="flag needs an argument: --file"):
+        parse(["--file"], FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "distance"), [("", "ps", 2), ("list", "list", 0), ("lits", "list", 2), ("rn", "run", 1)]
+)
+def test_distance(one: str, other: str, distance: int) -> None:
+    assert commands.distance(one, other) == distance
+
+
+def test_the_help_page_is_fresh() -> None:
+    """`python -m tropa.cli.helpdoc > docs/help.md` mends it."""
+    assert (DOCS / "help.md").read_text() == helpdoc.page()
+
+
+def test_every_documented_variable_has_a_setting_or_is_the_clients() -> None:
+    ours = {name.split("_", 1)[1].lower() for name in commands.ENVIRONMENT}
+    assert ours - {"nohistory"} <= set(Settings.__dataclass_fields__)
+
+
+HEAVY = {"asyncio", "uvicorn", "starlette", "msgspec", "psutil", "uvloop", "xllamacpp", "argparse", "logging"}
+
+
+@pytest.mark.parametrize("words", [["--version"], ["ps"], ["--help"]])
+def test_a_quick_command_imports_nothing_heavy(words: list[str], nobody: str) -> None:
+    script = "import sys; from tropa.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], stdout=subprocess.PIPE, check=True, encoding="utf-8"
+    )
+    assert not HEAVY & set(done.stdout.splitlines()[-1].split())
+
+
+def test_python_m_tropa_is_tropa(nobody: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "tropa", "nosuch"], stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b'Error: unknown command "nosuch" for "tropa"')
+
+
+def test_a_reader_that_has_enough_is_no_error(nobody: str) -> None:
+    script = f"{sys.executable} -m tropa --help | true; exec 3>&1; exit 0"
+    done = subprocess.run(["sh", "-c", script], stderr=subprocess.PIPE, check=True)
+    assert done.stderr == b""

@@ -186,6 +186,6 @@ def test_python_m_tropa_is_tropa(nobody: str) -> None:
 
 
 def test_a_reader_that_has_enough_is_no_error(nobody: str) -> None:
-    script = f"{sys.executable} -m tropa --help | true; exec 3>&1; exit 0"
+    script = f"{sys.executable} -m tropa --help | true"
     done = subprocess.run(["sh", "-c", script], stderr=subprocess.PIPE, check=True)
     assert done.stderr == b""

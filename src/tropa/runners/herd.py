@@ -21,8 +21,9 @@ from tropa.runners.loadable import Loadable
 from tropa.runners.runner import Runner
 from tropa.scheduler import actions, events
 from tropa.scheduler.core import Scheduler
-from tropa.scheduler.demand import Want
+from tropa.scheduler.demand import Demand, Want
 from tropa.scheduler.machine import Device, Usage
+from tropa.scheduler.plan import Plan
 from tropa.scheduler.view import View
 
 log = logging.getLogger("tropa.runners")
@@ -51,6 +52,10 @@ class Launcher(Protocol):
 
     async def release(self, load: actions.Load) -> None:
         """After a runner's process has gone: returns when its memory is free again."""
+        ...
+
+    def recall(self, model: Loadable) -> Demand:
+        """The model's needs, with what loads of it were measured to take before. The same object while that stands."""
         ...
 
     def remember(self, load: actions.Load, model: Loadable, usage: Usage) -> None:
@@ -116,7 +121,8 @@ class Herd:
         granted: asyncio.Future[actions.Grant] = asyncio.get_running_loop().create_future()
         self._waiting[number] = granted
         self._models[model.demand.key] = model
-        self._tell(events.Asked(self._now(), number, client, model.name, model.demand, want))
+        demand = self._launcher.recall(model)
+        self._tell(events.Asked(self._now(), number, client, model.name, demand, want))
         try:
             grant = await granted
         except BaseException:
@@ -144,6 +150,11 @@ class Herd:
     def view(self) -> View:
         """All runners and who waits, now."""
         return self.scheduler.view(self._now())
+
+    def plan(self, model: Loadable, client: str, want: Want) -> tuple[Plan, float]:
+        """What `slot` would lead to now, and the time of the answer. Changes nothing."""
+        now = self._now()
+        return self.scheduler.plan(now, self._launcher.recall(model), model.name, want, client), now
 
     # Facts in, actions out.
 

@@ -11,9 +11,11 @@ from tropa.engines.launch import Launch
 from tropa.runners.child import Child
 from tropa.runners.choice import EngineChoice
 from tropa.runners.loadable import Loadable
+from tropa.runners.memorybook import MemoryBook
 from tropa.runners.rundir import Berth, RunDir
 from tropa.runners.runner import Runner
 from tropa.scheduler.actions import Load
+from tropa.scheduler.demand import Demand
 from tropa.scheduler.machine import CPU, Device, Usage
 from tropa.settings import Settings
 
@@ -29,6 +31,7 @@ class LocalLauncher:
         self._choice = choice
         self._rundir = rundir
         self._settings = settings
+        self._book = MemoryBook(settings.state / "memory.json")
 
     async def launch(self, load: Load, model: Loadable) -> Runner:
         """See herd.Launcher."""
@@ -56,8 +59,14 @@ class LocalLauncher:
     async def release(self, load: Load) -> None:
         """See herd.Launcher. Host memory is back when the process has been waited for."""
 
+    def recall(self, model: Loadable) -> Demand:
+        """See herd.Launcher."""
+        return self._book.recall(model.demand)
+
     def remember(self, load: Load, model: Loadable, usage: Usage) -> None:
         """See herd.Launcher."""
+        if usage.bytes:
+            self._book.remember(model.demand, load.placement, usage.bytes)
 
 
 def _measure(pids: dict[int, int]) -> tuple[tuple[Device, ...], tuple[Usage, ...]]:

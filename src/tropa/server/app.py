@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tropa import __version__
 from tropa.errors import TropaError
 from tropa.server.access import Access, Origins
-from tropa.server.native import catalog, embedding, inference, running
+from tropa.server.native import catalog, embedding, inference, planning, running
 from tropa.server.respond import ClientGone, send_error, send_json
 from tropa.service.service import Service
 
@@ -44,6 +44,7 @@ def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIAp
         ("POST", "/api/chat", serving(inference.chat)),
         ("POST", "/api/embed", serving(embedding.embed)),
         ("POST", "/api/embeddings", serving(embedding.embeddings)),
+        ("POST", "/api/plan", serving(planning.plan)),
         ("POST", "/api/show", models(catalog.show)),
         ("POST", "/api/create", models(catalog.create)),
         ("HEAD", "/api/blobs/{digest}", models(catalog.head_blob)),

@@ -117,6 +117,7 @@ BODIES: dict[str, Object] = {
     "ShowRequest": Object(
         {"model": string, "name": string, "verbose": boolean, "system": string, "options": mapping}
     ),
+    "PlanRequest": Object({"model": string, "options": mapping, "num_parallel": integer}),
     "CopyRequest": Object({"source": string, "destination": string}),
     "DeleteRequest": Object({"model": string, "name": string}),
 }

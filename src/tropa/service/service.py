@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
+from tropa.scheduler.plan import Plan
 from tropa.service import chat, embed, generate
 from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk
 from tropa.service.embed import Embedded
@@ -31,6 +34,14 @@ class Service:
     async def embed(self, ask: EmbedAsk) -> Embedded:
         """One vector per text."""
         return await embed.embed(self.models, self.herd, ask)
+
+    def plan(
+        self, name: str, client: str, options: Mapping[str, Any], slots: int | None
+    ) -> tuple[Plan, float]:
+        """What asking for a model now would lead to, and the scheduler's time of the answer."""
+        model = self.models.find(name)
+        want = replace(self.models.options(model, options).want(None), slots=slots)
+        return self.herd.plan(self.models.loadable(model), client, want)
 
     def unload(self, model: Model) -> End:
         """Let the model go as soon as it is idle; succeeds whether it is loaded or not."""

@@ -1,0 +1,56 @@
+"""Small statistics. Noise on a shared machine is one-sided and long-tailed: medians, and the whole range beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Several measurements of one thing."""
+
+    median: float
+    least: float
+    most: float
+    count: int
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread:
+        found = sorted(values)
+        if not found:
+            raise ValueError("nothing was measured")
+        return cls(median(found), found[0], found[-1], len(found))
+
+    def text(self, digits: int = 1) -> str:
+        """`12.3 (11.9-14.0)`"""
+        return f"{self.median:.{digits}f} ({self.least:.{digits}f}-{self.most:.{digits}f})"
+
+    def record(self) -> dict[str, float]:
+        """For the JSON line: four significant digits are more than the machine can repeat."""
+        return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of `values` that at least `share` of them do not exceed."""
+    found = sorted(values)
+    return found[min(len(found) - 1, max(0, int(share * len(found) + 0.999999) - 1))]
+
+
+def interleaved(rounds: int, first: Callable[[int], T], second: Callable[[int], T]) -> list[tuple[T, T]]:
+    """Measure two things in turns, A B B A A B ..., so that a drift of the machine hits both alike.
+
+    Each gets the number of the round, to vary its prompts with. Pairs come back as (first, second).
+    """
+    pairs: list[tuple[T, T]] = []
+    for number in range(rounds):
+        if number % 2:
+            later = second(number)
+            pairs.append((first(number), later))
+        else:
+            pairs.append((first(number), second(number)))
+    return pairs

@@ -1,0 +1,106 @@
+"""Where the bytes of the weights are: in which layer, and whether the engine keeps them as they are in the file."""
+
+from __future__ import annotations
+
+import platform
+import re
+from dataclasses import dataclass
+
+from tropa.gguf.header import GGUF
+from tropa.gguf.tensor import Tensor
+
+_LAYER = re.compile(r"blk\.(\d+)\.")
+_INPUT = ("token_embd", "position_embd", "token_types", "per_layer_token_embd", "per_layer_model_proj")
+_OUTPUT = ("output", "cls", "dense_")
+_PROJECTOR = ("v.", "mm.", "a.", "s.")
+_TIED = "token_embd.weight"
+
+REPACKED = {
+    "x86_64": frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}),
+    "aarch64": frozenset({"Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "MXFP4"}),
+}
+"""Types that the CPU engine rearranges for its vector instructions: a second copy, in memory of its own.
+
+For processors with AVX2, or with the Arm dot product; older ones rearrange nothing.
+"""
+_ROWS = {"x86_64": 8, "aarch64": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Bytes as they are in the file. `layers[i]` is block i."""
+
+    layers: tuple[int, ...]
+    input: int
+    """Token embeddings and what else turns tokens into vectors: on the CPU, wherever the layers are."""
+    output: int
+    """Norm and head. A tied head counts here too: on a GPU it is a copy of the embeddings."""
+    tied: bool
+    projector: int
+    """Vision or audio parts inside the same file."""
+
+    @property
+    def total(self) -> int:
+        """What the file holds: a tied head only once."""
+        return sum(self.layers) + self.input + self.output + self.projector - (self._copied if self.tied else 0)
+
+    @property
+    def _copied(self) -> int:
+        return self.head
+
+    head: int = 0
+    """The tied head alone."""
+
+
+def weights(gguf: GGUF, layers: int) -> Weights:
+    """`layers` is the count of the model's shape: blocks beyond it (next-token heads) go with the last."""
+    blocks = [0] * layers
+    start = end = projector = head = 0
+    tied = True
+    for tensor in gguf.tensors:
+        place = _LAYER.match(tensor.name)
+        if place:
+            blocks[min(int(place[1]), layers - 1)] += tensor.nbytes
+        elif tensor.name.startswith(_PROJECTOR):
+            projector += tensor.nbytes
+        elif tensor.name.startswith(_OUTPUT):
+            end += tensor.nbytes
+            tied &= tensor.name != "output.weight"
+        else:
+            start += tensor.nbytes
+            if tensor.name == _TIED:
+                head = tensor.nbytes
+    if tied:
+        end += head
+    return Weights(tuple(blocks), start, end, tied, projector, head if tied else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Residence:
+    """How the weights lie in the memory of a process that runs all of them on the CPU."""
+
+    mapped: int
+    """Pages of the file itself: reclaimable, and shared by processes that map the same file."""
+    own: int
+
+
+def residence(gguf: GGUF, *, mmap: bool, machine: str = "") -> Residence:
+    """With `mmap` the file stays mapped beside the rearranged copies, as far as other tensors need it."""
+    machine = machine or platform.machine().lower().replace("amd64", "x86_64").replace("arm64", "aarch64")
+    model = [tensor for tensor in gguf.tensors if not tensor.name.startswith(_PROJECTOR)]
+    kept = [tensor for tensor in model if not _repacked(tensor, machine)]
+    copied = sum(tensor.nbytes for tensor in model if _repacked(tensor, machine))
+    if not mmap:
+        return Residence(0, copied + sum(tensor.nbytes for tensor in kept))
+    span = 0
+    if kept:
+        first = min(tensor.offset for tensor in kept)
+        span = max(tensor.offset + tensor.nbytes for tensor in kept) - first
+    return Residence(span, copied)
+
+
+def _repacked(tensor: Tensor, machine: str) -> bool:
+    if tensor.type.name not in REPACKED.get(machine, ()) or len(tensor.dims) < 2:
+        return False
+    used_by_lookup = tensor.name.startswith(_INPUT)
+    return not used_by_lookup and tensor.dims[1] % _ROWS[machine] == 0

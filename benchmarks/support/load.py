@@ -94,3 +94,8 @@ def to_bare(bare: Bare, plan: Plan) -> Plan:
     route: Route = "/v1/chat/completions" if plan.route == "/api/chat" else "/completion"
     before, after = bare.frame()
     return msgspec.structs.replace(plan, route=route, socket=str(bare.socket), port=0, before=before, after=after)
+
+
+def seeded(plan: Plan, number: int) -> Plan:
+    """The same plan with other prompts."""
+    return msgspec.structs.replace(plan, seed=number)

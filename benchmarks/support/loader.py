@@ -23,6 +23,7 @@ import msgspec
 from benchmarks.support.figures import percentile
 from benchmarks.support.plan import Outcome, Plan
 
+PREPARED = 64  # bodies per stream that are made before the clock runs
 encode = msgspec.json.encode
 decode = msgspec.json.decode
 
@@ -101,27 +102,27 @@ async def ask(plan: Plan, body: bytes) -> Sample:
     return sample
 
 
-async def stream(plan: Plan, number: int, until: float, samples: list[Sample]) -> None:
-    """One client. Bodies are made beforehand, as far as their number is known."""
-    count = min(plan.requests, 64)
-    bodies = [encode(plan.body(number, index)) for index in range(count)]
+async def stream(plan: Plan, number: int, bodies: list[bytes], until: float, samples: list[Sample]) -> None:
+    """One client."""
     for index in range(plan.requests):
         if index and plan.pause:
             await asyncio.sleep(plan.pause)
         if time.perf_counter() >= until:
             return
-        body = bodies[index] if index < count else encode(plan.body(number, index))
+        body = bodies[index] if index < len(bodies) else encode(plan.body(number, index))
         samples.append(await ask(plan, body))
 
 
 async def perform(plan: Plan) -> tuple[list[Sample], float]:
     """All clients; the samples, and the CPU seconds that this process spent meanwhile."""
     samples: list[Sample] = []
+    known = min(plan.requests, PREPARED)
+    bodies = [[encode(plan.body(number, index)) for index in range(known)] for number in range(plan.streams)]
     before = _cpu()
     until = time.perf_counter() + plan.seconds if plan.seconds else float("inf")
     async with asyncio.TaskGroup() as group:
         for number in range(plan.streams):
-            group.create_task(stream(plan, number, until, samples))
+            group.create_task(stream(plan, number, bodies[number], until, samples))
     return samples, _cpu() - before
 
 

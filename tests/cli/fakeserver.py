@@ -12,14 +12,13 @@ from typing import Any
 
 @dataclass(slots=True)
 class Reply:
-    """`stream` sends each piece as a chunk of its own; `hold` is waited for after them, before the end."""
+    """`stream` sends each piece as a chunk of its own. With `hold` there is no end: the client has to leave."""
 
     body: bytes = b""
     status: int = 200
     stream: tuple[bytes, ...] | None = None
     cut: bool = False  # end in the middle of the stream
-    hold: threading.Event | None = None
-    then: bytes = b""  # a last piece, after `hold`
+    hold: bool = False
 
 
 def as_json(value: object, status: int = 200) -> Reply:
@@ -30,8 +29,9 @@ def error(text: str, status: int) -> Reply:
     return as_json({"error": text}, status)
 
 
-def lines(*records: dict[str, Any], cut: bool = False) -> Reply:
-    return Reply(stream=tuple(json.dumps(record).encode() + b"\n" for record in records), cut=cut)
+def lines(*records: dict[str, Any], cut: bool = False, hold: bool = False) -> Reply:
+    stream = tuple(json.dumps(record).encode() + b"\n" for record in records)
+    return Reply(stream=stream, cut=cut, hold=hold)
 
 
 @dataclass(slots=True)
@@ -117,11 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for piece in reply.stream:
             self._chunk(piece)
-        if reply.hold is not None:
-            reply.hold.wait(30)
-        if reply.then:
-            self._chunk(reply.then)
-        if reply.cut:
+        if reply.hold:
+            self.connection.settimeout(30)
+            if self.connection.recv(1) == b"":
+                self.server.fake.gone.set()
+        if reply.cut or reply.hold:
             self.close_connection = True
             return
         self._chunk(b"")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,12 @@ from tests.library.making import gguf
 from tropa.library.bundled import Bundled
 from tropa.library.library import Library
 from tropa.library.name import Name
+
+
+@pytest.fixture(autouse=True)
+def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushing guards against power cuts, which no test here makes; that it happens, and in order, has its own test."""
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 from tests.gguf.raw import BOOL, STRING, U32, Raw, RawTensor, key
-
 from tropa.library import manifest
 from tropa.library.blobs import Blobs
 from tropa.library.create import create
@@ -39,10 +38,12 @@ def upload(library: Library, data: bytes) -> str:
     return str(library.store.blobs.put(None, [data]).digest)
 
 
-def make(library: Library, name: str, data: bytes | None = None, **fields: object) -> list[str]:
+def make(
+    library: Library, name: str, data: bytes | None = None, *, base: str | None = None, **fields: object
+) -> list[str]:
     """Create a model as a client would; the statuses come back."""
-    body = {"model": name, **fields}
-    if "from" not in fields:
+    body = {"model": name, "from": base, **fields}
+    if base is None and "files" not in fields:
         body["files"] = {"model.gguf": upload(library, gguf() if data is None else data)}
     return [status.status for status in create(library, recipe(body))]
 

@@ -20,7 +20,7 @@ def test_the_pinned_engine_holds_every_name_of_the_list() -> None:
     if importlib.util.find_spec(package) is None:
         pytest.skip("the engine is not installed")
     assert importlib.metadata.version(package) == version
-    folder = Path(importlib.metadata.distribution(package).locate_file(package))
+    folder = Path(str(importlib.metadata.distribution(package).locate_file(package)))
     binary = next(folder.glob("*.abi3.so"), None) or next(folder.glob("*.pyd"))
     held = binary.read_bytes()
     missing = [name for name in sorted(SUPPORTED) if f"{name}\0".encode() not in held]

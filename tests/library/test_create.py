@@ -54,7 +54,11 @@ def test_a_gguf_becomes_a_model(library: Library) -> None:
     model = library.find("x")
     assert model.weights is not None
     assert model.weights.path.read_bytes() == data
-    assert (model.details.format, model.details.family, model.details.families) == ("gguf", "llama", ("llama",))
+    assert (model.details.format, model.details.family, model.details.families) == (
+        "gguf",
+        "llama",
+        ("llama",),
+    )
     assert (model.details.parameter_size, model.details.quantization_level) == ("32", "F16")
     assert (model.context_length, model.embedding_length) == (4096, 64)
     assert model.size == len(data) + len(library.store.blobs.path(_config_digest(library, "x")).read_bytes())
@@ -72,7 +76,13 @@ def test_texts_become_layers_in_their_order(library: Library) -> None:
         library, "x", system="Be brief.", license=["one", "two"], messages=[{"role": "user", "content": "hi"}],
         parameters={"stop": ["<b>"], "num_ctx": 1 << 20, "temperature": 0.7, "seed": None},
     )  # fmt: skip
-    assert [status.split()[0] for status in statuses] == ["parsing", "using", *["creating"] * 5, "writing", "success"]
+    assert [status.split()[0] for status in statuses] == [
+        "parsing",
+        "using",
+        *["creating"] * 5,
+        "writing",
+        "success",
+    ]
     model = library.find("x")
     assert (model.system, model.licenses) == ("Be brief.", ("one", "two"))
     assert dict(model.params) == {"num_ctx": 1 << 20, "stop": ["<b>"], "temperature": 0.7}
@@ -97,7 +107,7 @@ def test_the_same_recipe_twice_gives_the_same_id(library: Library) -> None:
 def test_a_model_from_another_takes_its_layers_and_replaces_some(library: Library) -> None:
     make(library, "base", system="old", license="one", parameters={"seed": 1, "stop": ["a", "b"], "top_k": 5},
          messages=[{"role": "user", "content": "hi"}])  # fmt: skip
-    make(library, "x", **{"from": "BASE"}, system="new", license="two", parameters={"stop": ["c"], "seed": 2})
+    make(library, "x", base="BASE", system="new", license="two", parameters={"stop": ["c"], "seed": 2})
     model = library.find("x")
     assert (model.system, model.licenses) == ("new", ("one", "two"))
     assert dict(model.params) == {"seed": 2, "stop": ["c"], "top_k": 5}
@@ -108,20 +118,20 @@ def test_a_model_from_another_takes_its_layers_and_replaces_some(library: Librar
 
 def test_empty_values_keep_what_the_base_has(library: Library) -> None:
     make(library, "base", system="old", messages=[{"role": "user", "content": "hi"}], license="L")
-    make(library, "x", **{"from": "base"}, system="", messages=[], license="", template="", parameters={})
+    make(library, "x", base="base", system="", messages=[], license="", template="", parameters={})
     model = library.find("x")
     assert (model.system, model.licenses, len(model.messages)) == ("old", ("L",), 1)
 
 
 def test_a_model_may_be_made_from_itself(library: Library) -> None:
     make(library, "x", system="a")
-    make(library, "x", **{"from": "x"}, system="b")
+    make(library, "x", base="x", system="b")
     assert library.find("x").system == "b"
     assert unused(library.store) == []
 
 
 def test_a_model_may_be_made_from_the_bundled_one(furnished: Library) -> None:
-    make(furnished, "pirate", **{"from": "tiny"}, system="Arr.")
+    make(furnished, "pirate", base="tiny", system="Arr.")
     model = furnished.find("pirate")
     assert (model.system, model.parent_model, model.bundled) == ("Arr.", "tiny:latest", False)
     assert broken(furnished.store) == unused(furnished.store) == []
@@ -131,9 +141,13 @@ def test_an_unknown_config_field_of_the_base_is_inherited(library: Library) -> N
     make(library, "base", info={"capabilities": ["image"], "context_length": 9})
     config = raw_config(library, "base")
     assert (config["capabilities"], config["context_length"]) == (["image"], 9)
-    make(library, "x", **{"from": "base"}, info={"capabilities": ["audio", "image"], "base_name": "b"})
+    make(library, "x", base="base", info={"capabilities": ["audio", "image"], "base_name": "b"})
     config = raw_config(library, "x")
-    assert (config["capabilities"], config["context_length"], config["base_name"]) == (["image", "audio"], 9, "b")
+    assert (config["capabilities"], config["context_length"], config["base_name"]) == (
+        ["image", "audio"],
+        9,
+        "b",
+    )
     assert library.find("x").capabilities == ("image", "audio", "completion")
 
 
@@ -185,7 +199,10 @@ def refused(library: Library, name: str, data: bytes, file: str = "m.gguf") -> T
         (gguf()[:-1], "cut short"),
         (gguf(tensors=0), "holds no weights"),
         (gguf(split__count=3, split__no=0), "part 1 of 3"),
-        (gguf("clip", general__type="mmproj", clip__has_vision_encoder=True), "a projector alone is no model"),
+        (
+            gguf("clip", general__type="mmproj", clip__has_vision_encoder=True),
+            "a projector alone is no model",
+        ),
         (gguf(general__type="adapter"), "LoRA adapter"),
         (gguf(llama__context_length="many"), "llama.context_length"),
     ],
@@ -213,7 +230,9 @@ def test_a_gguf_cut_short_at_any_byte_registers_nothing(library: Library) -> Non
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, len(gguf()) - 1), st.integers(0, 255)), min_size=1, max_size=8))
-def test_a_mutilated_gguf_is_a_model_or_a_clear_error(library: Library, changes: list[tuple[int, int]]) -> None:
+def test_a_mutilated_gguf_is_a_model_or_a_clear_error(
+    library: Library, changes: list[tuple[int, int]]
+) -> None:
     data = bytearray(gguf())
     for at, value in changes:
         data[at] = value
@@ -249,11 +268,11 @@ def test_a_file_that_was_not_uploaded_is_named(library: Library) -> None:
 
 def test_an_unknown_base_is_not_found(library: Library) -> None:
     with pytest.raises(ModelNotFound, match="model 'nope' not found"):
-        make(library, "x", **{"from": "nope"})
+        make(library, "x", base="nope")
     with pytest.raises(CloudDisabled):
-        make(library, "x", **{"from": "nope:cloud"})
+        make(library, "x", base="nope:cloud")
     with pytest.raises(InvalidName, match="invalid model name"):
-        make(library, "x", **{"from": "nope:cloud:local"})
+        make(library, "x", base="nope:cloud:local")
 
 
 def test_an_unusable_store_is_said_before_anything_happens(tmp_path: Path) -> None:
@@ -282,17 +301,24 @@ def test_a_base_that_vanishes_meanwhile_is_kept_by_the_claim(library: Library) -
     assert broken(library.store) == []
 
 
-BAD: list[tuple[dict[str, object], type[TropaError], str]] = [
+Bad = tuple[dict[str, object], type[TropaError], str]
+OUTSIDE: list[Bad] = [
+    ({"model": "x", "files": {path: NOTHING}}, InvalidRecipe, "file path must be relative")
+    for path in ("", "/etc/passwd", "../x.gguf", "a/../../x", "\\x", "c:\\x", "a\\..\\x", "x\0y", "c:x")
+]
+LATER: list[Bad] = [
+    ({"model": "x", "from": "y", key: "v"}, NotSupportedYet, "not supported yet by this version of Tropa")
+    for key in ("renderer", "parser", "requires", "remote_host", "draft_quantize")
+]
+BAD: list[Bad] = [
+    *OUTSIDE,
+    *LATER,
     ({}, InvalidName, "invalid model name"),
     ({"model": "a b", "from": "x"}, InvalidName, "invalid model name"),
     ({"model": "x"}, InvalidRecipe, "neither 'from' or 'files' was specified"),
     ({"model": "x", "modelfile": "FROM y"}, InvalidRecipe, "neither 'from' or 'files' was specified"),
     ({"model": "x", "files": {}}, InvalidRecipe, "unknown type"),
     ({"model": "x", "from": "y", "adapters": {}}, InvalidRecipe, "unknown type"),
-    *[
-        ({"model": "x", "files": {path: NOTHING}}, InvalidRecipe, "file path must be relative")
-        for path in ("", "/etc/passwd", "../x.gguf", "a/../../x", "\\x", "c:\\x", "a\\..\\x", "x\0y", "c:x")
-    ],
     ({"model": "x", "files": {"a": ""}}, InvalidDigest, "invalid digest format"),
     ({"model": "x", "files": {"a": 5}}, InvalidDigest, "invalid digest format"),
     ({"model": "x", "files": ["a"]}, InvalidRecipe, "cannot unmarshal array into Go struct field CreateRequest.files"),
@@ -308,10 +334,6 @@ BAD: list[tuple[dict[str, object], type[TropaError], str]] = [
     ({"model": "x", "from": "y", "adapters": {"a": NOTHING}}, NotSupportedYet, "ADAPTER is not supported yet"),
     ({"model": "x", "from": "y", "quantize": "Q4_K_M"}, NotSupportedYet, "quantiz"),
     ({"model": "x", "from": "y", "quantization": "Q4_K_M"}, NotSupportedYet, "quantiz"),
-    *[
-        ({"model": "x", "from": "y", key: "v"}, NotSupportedYet, "not supported yet by this version of Tropa")
-        for key in ("renderer", "parser", "requires", "remote_host", "draft_quantize")
-    ],
 ]  # fmt: skip
 
 

@@ -25,7 +25,11 @@ def test_a_new_installation_has_tiny_and_no_files(furnished: Library) -> None:
     assert model.bundled
     assert model.weights is not None
     assert model.weights.path.read_bytes() == gguf(tensors=3, llama__context_length=2048)
-    assert (model.details.family, model.details.format, model.details.parameter_size) == ("llama", "gguf", "96")
+    assert (model.details.family, model.details.format, model.details.parameter_size) == (
+        "llama",
+        "gguf",
+        "96",
+    )
     assert model.context_length == 2048
     assert model.capabilities == ("completion",)
     assert "demonstrations and tests" in model.licenses[0]
@@ -124,7 +128,7 @@ def test_bad_names_are_said_in_the_words_of_each_operation(library: Library) -> 
         library.find("../x")
     with pytest.raises(InvalidName, match='source "a b" is invalid'):
         library.copy("a b", "x")
-    with pytest.raises(InvalidName, match='destination "../x" is invalid'):
+    with pytest.raises(InvalidName, match=r'destination "\.\./x" is invalid'):
         library.copy("x", "../x")
     with pytest.raises(InvalidName, match='name "a//b" is invalid'):
         library.delete("a//b")
@@ -191,7 +195,9 @@ def ollama_store(root: Path) -> None:
         add(blobs, manifest.TEMPLATE, b"{{ if .Tools }}{{ .Tools }}{{ end }}{{ .Prompt }}{{ .Suffix }}"),
         add(blobs, manifest.SYSTEM, b"You are terse."),
         add(blobs, manifest.PARAMS, b'{"num_ctx":8192,"stop":["<|im_end|>"],"temperature":0.5}'),
-        add(blobs, manifest.MESSAGES, b'[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"}]'),
+        add(
+            blobs, manifest.MESSAGES, b'[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"}]'
+        ),
         add(blobs, manifest.LICENSE, b"first"),
         add(blobs, manifest.LICENSE, b"second"),
         add(blobs, "application/vnd.ollama.image.embed", b"old"),
@@ -226,7 +232,11 @@ def test_reading_an_existing_store_changes_nothing_in_it(library: Library) -> No
 
 def test_a_remote_stub_is_listed_and_refused(library: Library) -> None:
     blobs = library.store.blobs
-    config = {"remote_host": "https://ollama.com:443", "remote_model": "gpt-oss:120b", "capabilities": ["completion"]}
+    config = {
+        "remote_host": "https://ollama.com:443",
+        "remote_model": "gpt-oss:120b",
+        "capabilities": ["completion"],
+    }
     data = manifest.compose(add(blobs, manifest.CONFIG, json.dumps(config).encode()), [])
     write_manifest(library.store.root, "registry.ollama.ai/library/gpt-oss/120b-cloud", data)
     (model,) = library.models()
@@ -240,7 +250,9 @@ def test_a_remote_stub_is_listed_and_refused(library: Library) -> None:
 
 def test_an_unreadable_text_layer_is_a_problem_of_its_model(library: Library) -> None:
     make(library, "a", parameters={"seed": 1})
-    path = next(path for path in library.store.blobs.folder.iterdir() if path.read_bytes().startswith(b'{"seed"'))
+    path = next(
+        path for path in library.store.blobs.folder.iterdir() if path.read_bytes().startswith(b'{"seed"')
+    )
     path.write_bytes(b"[" * 100_000)
     with pytest.raises(DamagedModel, match="params layer"):
         Library(library.store.root).find("a")

@@ -13,7 +13,6 @@ _LAYER = re.compile(r"blk\.(\d+)\.")
 _INPUT = ("token_embd", "position_embd", "token_types", "per_layer_token_embd", "per_layer_model_proj")
 _OUTPUT = ("output", "cls", "dense_")
 _PROJECTOR = ("v.", "mm.", "a.", "s.")
-_TIED = "token_embd.weight"
 
 REPACKED = {
     "x86_64": frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}),
@@ -34,29 +33,23 @@ class Weights:
     input: int
     """Token embeddings and what else turns tokens into vectors: on the CPU, wherever the layers are."""
     output: int
-    """Norm and head. A tied head counts here too: on a GPU it is a copy of the embeddings."""
-    tied: bool
+    """Norm and head, a tied head not counted."""
+    tied_head: int
+    """Bytes of the embeddings when they serve as the head too: on a GPU that is a copy, on the CPU it is free."""
     projector: int
     """Vision or audio parts inside the same file."""
 
     @property
     def total(self) -> int:
-        """What the file holds: a tied head only once."""
-        return sum(self.layers) + self.input + self.output + self.projector - (self._copied if self.tied else 0)
-
-    @property
-    def _copied(self) -> int:
-        return self.head
-
-    head: int = 0
-    """The tied head alone."""
+        return sum(self.layers) + self.input + self.output + self.projector
 
 
 def weights(gguf: GGUF, layers: int) -> Weights:
     """`layers` is the count of the model's shape: blocks beyond it (next-token heads) go with the last."""
     blocks = [0] * layers
-    start = end = projector = head = 0
-    tied = True
+    start = end = projector = 0
+    embeddings = 0
+    separate_head = False
     for tensor in gguf.tensors:
         place = _LAYER.match(tensor.name)
         if place:
@@ -65,14 +58,11 @@ def weights(gguf: GGUF, layers: int) -> Weights:
             projector += tensor.nbytes
         elif tensor.name.startswith(_OUTPUT):
             end += tensor.nbytes
-            tied &= tensor.name != "output.weight"
+            separate_head |= tensor.name == "output.weight"
         else:
             start += tensor.nbytes
-            if tensor.name == _TIED:
-                head = tensor.nbytes
-    if tied:
-        end += head
-    return Weights(tuple(blocks), start, end, tied, projector, head if tied else 0)
+            embeddings += tensor.nbytes if tensor.name == "token_embd.weight" else 0
+    return Weights(tuple(blocks), start, end, 0 if separate_head else embeddings, projector)
 
 
 @dataclass(frozen=True, slots=True)

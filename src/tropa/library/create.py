@@ -18,6 +18,7 @@ from tropa.gguf.errors import NotGGUF
 from tropa.library import manifest
 from tropa.library.architectures import COMMON, ENGINE
 from tropa.library.assembly import TEXT_LIMIT
+from tropa.library.bundled import Contents
 from tropa.library.digest import Digest
 from tropa.library.errors import (
     BlobNotFound,
@@ -74,7 +75,7 @@ def create(library: Library, recipe: Recipe) -> Iterator[Status]:
         store.put_bytes(config)
         yield Status("writing manifest")
         data = manifest.compose(Layer(manifest.CONFIG, str(Digest.of(config)), len(config)), layers)
-        library.store.write(library.resolve(recipe.name), data, prune=library.prune)
+        library.store.write(library.resolve(recipe.name), data, claim=claim, prune=library.prune)
     yield SUCCESS
 
 
@@ -87,28 +88,33 @@ def _from_model(library: Library, text: str, claim: Claim) -> _Base:
     if where is Source.CLOUD:
         raise CloudDisabled
     name = Name.parse(base)
-    if (contents := library.contents(name)) is not None:
-        claim.add(contents.weights.digest, *contents.texts)
-        library.unpack(contents)
+    contents = library.contents(name)
+    if contents is not None:
         data = contents.manifest
     elif (found := library.store.find(name)) is not None:
         data = library.store.read(found.path)
     else:
         raise ModelNotFound(text)
     made = manifest.parse(data)
+    parts = {layer.blob for layer in made.layers or ()}
     claim.add(*made.digests())
-    for digest in made.digests():
+    if contents is not None:
+        library.unpack(contents, parts)
+    for digest in parts:
         if not library.store.blobs.keep(digest):
             raise BlobNotFound(digest)
     short = library.resolve(name).short
     layers = tuple(msgspec.structs.replace(layer, source=short) for layer in made.layers or ())
-    return _Base(layers, _config_of(library, made))
+    return _Base(layers, _config_of(library, made, contents))
 
 
-def _config_of(library: Library, made: Manifest) -> Mapping[str, Any]:
+def _config_of(library: Library, made: Manifest, contents: Contents | None) -> Mapping[str, Any]:
     if made.config is None or not made.config.digest:
         return {}
-    data = library.store.blobs.read(made.config.blob, manifest.CONFIG_LIMIT)
+    if contents is not None:
+        data = contents.texts[made.config.blob]
+    else:
+        data = library.store.blobs.read(made.config.blob, manifest.CONFIG_LIMIT)
     manifest.parse_config(data)  # refuses what is no config
     fields: dict[str, Any] = msgspec.json.decode(data)
     return fields

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tropa.library import disk
+from tropa.library import disk, manifest
 from tropa.library.architectures import SUPPORTED
 from tropa.library.assembly import Assembly
 from tropa.library.bundled import Bundled, Contents
@@ -117,8 +118,8 @@ class Library:
         elif (contents := self._overlay(old)) is not None:
             with self.store.claim() as claim:
                 claim.add(contents.weights.digest, *contents.texts)
-                self.unpack(contents)
-                self.store.write(new, contents.manifest, prune=self.prune)
+                self.unpack(contents, manifest.parse(contents.manifest).digests())
+                self.store.write(new, contents.manifest, claim=claim, prune=self.prune)
         else:
             raise ModelNotFound(source, f'model "{source}" not found')
 
@@ -144,14 +145,15 @@ class Library:
         with disk.usable(self.store.root):
             return disk.remove(self._hidden)
 
-    def unpack(self, contents: Contents) -> None:
-        """Put the blobs of the bundled model into the store, without a second copy where that is safe."""
+    def unpack(self, contents: Contents, wanted: Iterable[Digest]) -> None:
+        """Put blobs of the bundled model into the store, without a second copy where that is safe."""
         assert self.bundled is not None
         blobs = self.store.blobs
-        if not blobs.keep(contents.weights.digest):
-            blobs.adopt(contents.weights.path, contents.weights.digest, immutable=self.bundled.immutable)
-        for text in contents.texts.values():
-            blobs.put_bytes(text)
+        for digest in wanted:
+            if digest in contents.texts:
+                blobs.put_bytes(contents.texts[digest])
+            elif not blobs.keep(digest):
+                blobs.adopt(contents.weights.path, digest, immutable=self.bundled.immutable)
 
     def contents(self, name: Name) -> Contents | None:
         """What the bundled model is made of, if that is what `name` means here and now."""

@@ -119,9 +119,12 @@ class Claim:
             os.write(self._fd, b"".join(f"{digest}\n".encode() for digest in digests))
 
     def close(self) -> None:
-        with suppress(OSError):
-            self._path.unlink()
-        os.close(self._fd)
+        """The operation is over. Harmless twice."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            with suppress(OSError):
+                self._path.unlink()
+            os.close(fd)
 
     def __enter__(self) -> Self:
         return self

@@ -97,10 +97,11 @@ class Store:
         with disk.usable(self.root):
             return self.lock.claim()
 
-    def write(self, name: Name, data: bytes, *, prune: bool = True) -> Name:
+    def write(self, name: Name, data: bytes, *, claim: Claim | None = None, prune: bool = True) -> Name:
         """Put a manifest in place, in the spelling that exists, and drop what only the one before it used.
 
-        Raises BlobNotFound, and changes nothing, if a blob it names is not there.
+        The manifest takes over what the claim held. Raises BlobNotFound, and changes nothing, if a blob that it
+        names is not there.
         """
         wanted = manifest.parse(data).digests()
         with disk.usable(self.root), self.lock.held():
@@ -112,6 +113,8 @@ class Store:
             before = self._mentions(path)
             disk.make(self.manifests)
             disk.replace(path, data, by_way_of=self.manifests)
+            if claim is not None:
+                claim.close()
             if prune:
                 self._collect(before - wanted)
         return name

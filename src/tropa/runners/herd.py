@@ -97,18 +97,30 @@ class Herd:
         self._unload: dict[int, asyncio.Event] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
-        self._measuring = False
+        self._stopping = False
+        self._idle = asyncio.Event()
 
     async def start(self) -> None:
         """Look at the machine for the first time."""
         devices, usage = await self._launcher.measure({})
         self._tell(events.DevicesSeen(self._now(), devices, usage))
 
-    async def stop(self) -> None:
-        """Refuse who waits, end every process, return when all have gone."""
+    async def stop(self, grace: float = 0.0) -> None:
+        """Refuse who waits, give running requests `grace` seconds to finish, end every process; returns when all have
+        gone. A second call, from another task, cuts the grace short."""
+        if self._stopping:
+            self._idle.set()
+        self._stopping = True
+        for number, waiting in [*self._waiting.items()]:
+            del self._waiting[number]
+            if not waiting.done():
+                waiting.set_exception(_shutting_down())
+            self._tell(events.Cancelled(self._now(), number))
+        if any(self._busy.values()):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._idle.wait()
         self._tell(events.Shutdown(self._now()))
-        for event in self._unload.values():
-            event.set()
         while self._lives:
             await asyncio.wait(self._lives)
         if self._alarm:
@@ -117,6 +129,8 @@ class Herd:
     @asynccontextmanager
     async def slot(self, model: Loadable, client: str, want: Want) -> AsyncIterator[Slot]:
         """A slot of a runner for `model`; waits for it as long as it takes. Raises Refused."""
+        if self._stopping:
+            raise _shutting_down()
         number = next(self._numbers)
         granted: asyncio.Future[actions.Grant] = asyncio.get_running_loop().create_future()
         self._waiting[number] = granted
@@ -138,8 +152,12 @@ class Herd:
             self._begin(grant.runner)
             try:
                 yield Slot(runner, grant.context)
+            except RunnerDied as exc:
+                if self._stopping:
+                    raise _shutting_down() from exc
+                raise
             finally:
-                self._busy[grant.runner] -= 1
+                self._end(grant.runner)
         finally:
             self._tell(events.Released(self._now(), number))
 
@@ -217,6 +235,11 @@ class Herd:
         if not busy:
             self._busy_since[number] = self._now()
         self._busy[number] = busy + 1
+
+    def _end(self, number: int) -> None:
+        self._busy[number] -= 1
+        if self._stopping and not any(self._busy.values()):
+            self._idle.set()
 
     async def _measure(self) -> None:
         devices, usage = await self._launcher.measure(self._runners)
@@ -299,3 +322,7 @@ class Herd:
             silent_since = max(runner.last_heard, self._busy_since.get(number, 0.0))
             if self._busy.get(number, 0) and self._now() - silent_since > self._stall:
                 return
+
+
+def _shutting_down() -> Refused:
+    return Refused(actions.Refusal.SHUTDOWN, "server is shutting down")

@@ -98,12 +98,11 @@ class Server:
                 server_header=False,
                 date_header=True,
                 timeout_keep_alive=75,
-                timeout_graceful_shutdown=DRAIN,
+                timeout_graceful_shutdown=DRAIN + 5,
                 h11_max_incomplete_event_size=64 << 10,
             )
         )
-        stop = asyncio.Event()
-        self._on_signals(web, stop)
+        stopping = self._on_signals(web, herd)
         probing = asyncio.create_task(self._choose_engine())
         sweeping = asyncio.create_task(asyncio.to_thread(self._rundir.sweep))
         log.info("tropa %s listening on %s", __version__, settings.host.url)
@@ -111,7 +110,7 @@ class Server:
             await web.serve(sockets=[self._listener])
         finally:
             log.info("stopping")
-            await herd.stop()
+            await asyncio.gather(herd.stop(), *stopping)
             await self._choice.close()
             await asyncio.wait({probing, sweeping})
 
@@ -125,20 +124,21 @@ class Server:
             else:
                 log.info("engine: %s", engine.name)
 
-    def _on_signals(self, web: uvicorn.Server, stop: asyncio.Event) -> None:
-        """The first signal lets running answers finish, the second cuts them off."""
+    def _on_signals(self, web: uvicorn.Server, herd: Herd) -> set[asyncio.Task[None]]:
+        """The first signal lets running answers finish, the second cuts them off. Returns what is then under way."""
         loop = asyncio.get_running_loop()
+        stopping: set[asyncio.Task[None]] = set()
 
         def ask() -> None:
-            if stop.is_set():
-                web.force_exit = True
-            stop.set()
+            web.force_exit = bool(stopping)
             web.should_exit = True
+            stopping.add(loop.create_task(herd.stop(grace=0 if stopping else DRAIN)))
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ask)
         if self._settings.exit_with_stdin:
             threading.Thread(target=_at_end_of_input, args=(loop, ask), daemon=True).start()
+        return stopping
 
 
 class _Uvicorn(uvicorn.Server):

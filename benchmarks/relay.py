@@ -12,6 +12,7 @@ look at when the ratio is noisy, as it is with few cores and neighbours.
 
 from __future__ import annotations
 
+from itertools import groupby
 from statistics import median
 
 from benchmarks.support import load
@@ -25,31 +26,49 @@ from benchmarks.support.report import Report, arguments
 from benchmarks.support.server import Server, tropa_server
 
 LARGE = "m100"
-STREAMS = {4: (1, 4, 16), 16: (16,)}  # slots: streams. 16 on 4 slots queue up, at our door and at the engine's
+CASES = (
+    (4, 1),
+    (4, 4),
+    (4, 16),
+    (16, 16),
+)  # slots, streams. 16 on 4 queue up, at our door and at the engine's
 RATIO, MICROSECONDS = 0.90, 60.0  # what the project wants
 
 
 def main() -> None:
     args = arguments(__doc__, rounds=7, quick=2)
     tokens = 48 if args.quick else 128
-    report = Report("relay", {"rounds": args.rounds, "tokens": tokens, "streams": STREAMS, "tiny": options(TINY)})
+    report = Report(
+        "relay", {"rounds": args.rounds, "tokens": tokens, "tiny": options(TINY), "only": args.only}
+    )
     with home() as place:
-        for slots, streams in STREAMS.items():
-            _with_slots(place, report, slots, streams, args.rounds, tokens)
+        for slots in (4, 16):
+            plans = [
+                plan
+                for model in (TINY, LARGE)
+                for route in NATIVE
+                for plan in (_plan(route, model, streams, tokens) for each, streams in CASES if each == slots)
+                if args.only in _name(plan, slots)
+            ]
+            if plans:
+                _with_slots(place, report, slots, plans, args.rounds)
     report.finish()
 
 
-def _with_slots(place: Home, report: Report, slots: int, counts: tuple[int, ...], rounds: int, tokens: int) -> None:
+def _with_slots(place: Home, report: Report, slots: int, plans: list[Plan], rounds: int) -> None:
     with tropa_server(place, OLLAMA_NUM_PARALLEL=str(slots)) as server:
         server.create(LARGE, hundred_million())
-        for model in (TINY, LARGE):
+        for model, group in groupby(plans, lambda plan: plan.model):
             server.load(model)
             launch, environment = server.launch(place.path / "bare.sock")
             with bare_engine(launch, environment) as bare:
-                for route in NATIVE:
-                    for count in counts:
-                        _case(report, server, bare, _plan(route, model, count, tokens), slots, rounds)
+                for plan in group:
+                    _case(report, server, bare, plan, slots, rounds)
             server.unload(model)
+
+
+def _name(plan: Plan, slots: int) -> str:
+    return f"{plan.model} {plan.route} {plan.streams} streams, {slots} slots"
 
 
 def _plan(route: Route, model: str, streams: int, tokens: int) -> Plan:
@@ -67,17 +86,18 @@ def _case(report: Report, server: Server, bare: Bare, plan: Plan, slots: int, ro
     def directly(number: int) -> Outcome:
         return load.run(load.seeded(theirs, number))
 
-    through(-1), directly(-1)  # warm
+    through(-1)
+    directly(-1)
     pairs = interleaved(rounds, through, directly)
     ratio = Spread.of(a.outcome.rate / b.rate for a, b in pairs)
     rates = Spread.of(a.outcome.rate for a, _ in pairs), Spread.of(b.rate for _, b in pairs)
     per_token = Spread.of(a.per_token for a, _ in pairs)
     gaps = {
-        "tropa": [1000 * median(a.outcome.gap_p50 for a, _ in pairs), 1000 * median(a.outcome.gap_p99 for a, _ in pairs)],
-        "bare": [1000 * median(b.gap_p50 for _, b in pairs), 1000 * median(b.gap_p99 for _, b in pairs)],
+        "tropa": _gaps([a.outcome for a, _ in pairs]),
+        "bare": _gaps([b for _, b in pairs]),
     }
     client = Spread.of(a.outcome.cpu / a.outcome.tokens * 1e6 for a, _ in pairs)
-    name = f"{plan.model} {plan.route} {plan.streams} streams, {slots} slots"
+    name = _name(plan, slots)
     report.say(
         f"{name}: {rates[0].text()} / {rates[1].text()} tokens/s = {ratio.text(2)}; "
         f"{per_token.text(0)} µs/token, client {client.median:.0f} µs; "
@@ -99,6 +119,14 @@ def _case(report: Report, server: Server, bare: Bare, plan: Plan, slots: int, ro
     if plan.model == LARGE:
         report.aim(f"{name}: ratio", ratio.median, least=RATIO)
     report.aim(f"{name}: µs of our process per token", per_token.median, most=MICROSECONDS)
+
+
+def _gaps(outcomes: list[Outcome]) -> list[float]:
+    """Between tokens as the client sees them, in milliseconds: p50 and p99."""
+    return [
+        1000 * median(each.gap_p50 for each in outcomes),
+        1000 * median(each.gap_p99 for each in outcomes),
+    ]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ PROBE_MARK = "benchmarkmark"
 class Bare:
     """A running engine. `started` and `ready` are by the clock of time.perf_counter."""
 
-    def __init__(self, process: subprocess.Popen[bytes], launch: Launch, started: float, ready: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], launch: Launch, started: float, ready: float
+    ) -> None:
         assert launch.address.socket
         self._process = process
         self.launch = launch

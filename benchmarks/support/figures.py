@@ -1,4 +1,4 @@
-"""Small statistics. Noise on a shared machine is one-sided and long-tailed: medians, and the whole range beside them."""
+"""Small statistics. Noise on a shared machine is one-sided, with a long tail: medians, with the whole range."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TypeVar
 
-T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ def percentile(values: Sequence[float], share: float) -> float:
     return found[min(len(found) - 1, max(0, int(share * len(found) + 0.999999) - 1))]
 
 
-def interleaved(rounds: int, first: Callable[[int], T], second: Callable[[int], T]) -> list[tuple[T, T]]:
+def interleaved(rounds: int, first: Callable[[int], A], second: Callable[[int], B]) -> list[tuple[A, B]]:
     """Measure two things in turns, A B B A A B ..., so that a drift of the machine hits both alike.
 
     Each gets the number of the round, to vary its prompts with. Pairs come back as (first, second).
     """
-    pairs: list[tuple[T, T]] = []
+    pairs: list[tuple[A, B]] = []
     for number in range(rounds):
         if number % 2:
             later = second(number)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -64,7 +65,8 @@ def run(plan: Plan, *, tolerant: bool = False) -> Outcome:
         return load.outcome(tolerant=tolerant)
 
 
-class Charged(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Charged:
     """An outcome, and what it cost the server's own process."""
 
     outcome: Outcome
@@ -93,7 +95,9 @@ def to_bare(bare: Bare, plan: Plan) -> Plan:
     """The same plan for the engine itself: its own route, and for a plain prompt the template already applied."""
     route: Route = "/v1/chat/completions" if plan.route == "/api/chat" else "/completion"
     before, after = bare.frame()
-    return msgspec.structs.replace(plan, route=route, socket=str(bare.socket), port=0, before=before, after=after)
+    return msgspec.structs.replace(
+        plan, route=route, socket=str(bare.socket), port=0, before=before, after=after
+    )
 
 
 def seeded(plan: Plan, number: int) -> Plan:

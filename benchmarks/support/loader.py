@@ -90,7 +90,9 @@ async def ask(plan: Plan, body: bytes) -> Sample:
             if plan.socket:
                 _, asking = await loop.create_unix_connection(lambda: Asking(request, sample), plan.socket)
             else:
-                _, asking = await loop.create_connection(lambda: Asking(request, sample), "127.0.0.1", plan.port)
+                _, asking = await loop.create_connection(
+                    lambda: Asking(request, sample), "127.0.0.1", plan.port
+                )
             try:
                 await asking.done
             finally:

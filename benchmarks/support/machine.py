@@ -9,8 +9,6 @@ from pathlib import Path
 
 import psutil
 
-from tropa.runners.local import cores
-
 PACKAGES = ("tropa", "xllamacpp", "uvicorn", "uvloop", "httptools", "starlette", "msgspec")
 KNOBS = ("OLLAMA_", "TROPA_", "OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_")
 
@@ -20,7 +18,7 @@ def machine() -> dict[str, object]:
     return {
         "cpu": _processor(),
         "cores": os.cpu_count(),
-        "usable_cores": cores(),
+        "usable_cores": _usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / (1 << 30), 1),
         "kernel": f"{platform.system()} {platform.release()}",
         "load_average": [round(load, 2) for load in psutil.getloadavg()],
@@ -43,9 +41,15 @@ def environment_knobs() -> dict[str, str]:
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(KNOBS)}
 
 
+def _usable_cores() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )

@@ -39,7 +39,9 @@ class Report:
         met = (most is None or value <= most) and (least is None or value >= least)
         bound = f"at most {most:g}" if most is not None else f"at least {least:g}"
         self.say(f"  aim: {name}: {value:.3g}, {bound}: {'met' if met else 'MISSED'}")
-        self.aims.append({"name": name, "value": float(f"{value:.4g}"), "most": most, "least": least, "met": met})
+        self.aims.append(
+            {"name": name, "value": float(f"{value:.4g}"), "most": most, "least": least, "met": met}
+        )
 
     def finish(self) -> None:
         """Print the JSON line."""
@@ -57,10 +59,15 @@ class Report:
 
 
 def arguments(doc: str | None, *, rounds: int, quick: int) -> argparse.Namespace:
-    """The command line that every benchmark has: `--quick`, and `--rounds` with a default for each of both."""
+    """The command line that every benchmark has: `--quick`, `--only`, and `--rounds` with its two defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter answers: does it run at all?")
-    parser.add_argument("--rounds", type=int, help=f"how often each thing is measured ({rounds}; quick: {quick})")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds and shorter answers: does it run at all?"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="just the cases whose name contains this")
+    parser.add_argument(
+        "--rounds", type=int, help=f"how often each thing is measured ({rounds}; quick: {quick})"
+    )
     found = parser.parse_args()
     if found.rounds is None:
         found.rounds = quick if found.quick else rounds

@@ -37,7 +37,9 @@ def command(*words: str) -> list[str]:
 class Server:
     """A running server."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, log: Path, environment: dict[str, str]
+    ) -> None:
         self._process = process
         self.port = port
         self.log = log
@@ -108,6 +110,9 @@ def tropa_server(home: Home, **settings: str) -> Iterator[Server]:
         wait_until_alive(server)
         until((home.path / "state" / "engines.json").exists, "the engine's probe")
         yield server
+    except Exception as exc:
+        exc.add_note(f"the server's log ends with:\n{server.log.read_text(errors='replace')[-4000:]}")
+        raise
     finally:
         stop(server)
 

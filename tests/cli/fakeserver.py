@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass(slots=True)
 class Fake:
-    """`replies` by `METHOD /path`. `gone` is set when a client leaves before the end of its stream."""
+    """`replies` by `METHOD /path` or `METHOD /folder/*`. `gone`: a client left before the end of its stream."""
 
     replies: dict[str, Reply | Callable[[Asked], Reply]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
@@ -67,7 +67,10 @@ class Fake:
 
     def answer(self, asked: Asked) -> Reply:
         self.asked.append(asked)
-        reply = self.replies.get(f"{asked.method} {asked.path}")
+        folder = asked.path.rpartition("/")[0]
+        reply = self.replies.get(
+            f"{asked.method} {asked.path}", self.replies.get(f"{asked.method} {folder}/*")
+        )
         if callable(reply):
             return reply(asked)
         if reply is not None:

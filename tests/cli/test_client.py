@@ -86,7 +86,7 @@ def test_errors_in_every_envelope(client: Client, fake: Fake, body: bytes, text:
 
 def test_an_error_of_a_stream_names_the_status(client: Client, fake: Fake) -> None:
     fake.replies["POST /x"] = error("model 'x' not found", 404)
-    with pytest.raises(ServerError, match="^404 Not Found: model 'x' not found$"):
+    with pytest.raises(ServerError, match=r"^404 Not Found: model 'x' not found$"):
         list(client.stream("/x", {}))
 
 

@@ -174,6 +174,16 @@ def test_ctrl_c_stops_the_answer_with_status_0(model: Fake) -> None:
     assert model.gone.wait(20), "the server has to learn that nobody listens any more"
 
 
+def test_a_closed_standard_input_is_an_empty_one(model: Fake) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m tropa run m hi <&-"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OLLAMA_HOST": model.address},
+        check=True,
+    )
+    assert done.stdout == b"Hello there.\n\n"
+
+
 def test_the_server_is_asked_in_this_order(tropa: Run, model: Fake) -> None:
     tropa("run", "m", "hi")
     assert model.sequence() == ["HEAD /", "POST /api/show", "POST /api/generate"]

@@ -14,7 +14,7 @@ from tropa.cli.command import Flag, Takes, UsageError
 from tropa.cli.parse import parse
 from tropa.settings import Settings
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,16 @@ def test_distance(one: str, other: str, distance: int) -> None:
 
 
 def test_the_help_page_is_fresh() -> None:
-    """`python -m tropa.cli.helpdoc > docs/help.md` mends it."""
-    assert (DOCS / "help.md").read_text() == helpdoc.page()
+    """`python -m tropa.cli.helpdoc` mends it."""
+    assert (ROOT / helpdoc.PAGE).read_text("utf-8") == helpdoc.page()
+
+
+def test_a_stale_help_page_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").mkdir()
+    assert helpdoc.main(["--check"]) == 1
+    assert helpdoc.main([]) == 0
+    assert helpdoc.main(["--check"]) == 0
 
 
 def test_every_documented_variable_has_a_setting_or_is_the_clients() -> None:

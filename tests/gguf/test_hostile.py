@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.gguf.raw import ARRAY, STRING, Raw, RawTensor, key, sample, string
 
+from tests.gguf.raw import ARRAY, STRING, Raw, RawTensor, key, sample, string
 from tropa.gguf import GGUF, Array, InvalidGGUF, read
 
 WHOLE = sample().encode()
-relaxed = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @contextmanager
@@ -105,9 +107,7 @@ def test_what_is_written_well_is_read_back(
 
 @relaxed
 @given(st.lists(st.integers(0, 300), max_size=30), st.integers(1, 64))
-def test_strings_are_passed_over_wherever_a_buffer_ends(
-    file: Path, lengths: list[int], chunk: int
-) -> None:
+def test_strings_are_passed_over_wherever_a_buffer_ends(file: Path, lengths: list[int], chunk: int) -> None:
     raw = Raw()
     head = key("words", ARRAY, (STRING, ["w" * length for length in lengths]))
     raw.keys += [head, key("after", STRING, "found")]

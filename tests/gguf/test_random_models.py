@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.gguf.engine import running
 from tests.support import models
-
 from tropa.gguf import Array, read
 
 ANY_TEXT = "Hello, wörld! 漢字 🦙\n\tdef f(x): return x\x07"

@@ -11,8 +11,8 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from tests.gguf.raw import ARRAY, BOOL, F32, STRING, U8, U32, U64, Raw, RawTensor, key, sample, string
 
+from tests.gguf.raw import ARRAY, BOOL, F32, STRING, U8, U32, U64, Raw, RawTensor, key, sample, string
 from tropa.gguf import Array, InvalidGGUF, read
 from tropa.gguf.cursor import Cursor
 from tropa.gguf.errors import (
@@ -350,7 +350,9 @@ def test_a_split_of_one_part_is_a_whole_file(file: Path) -> None:
     assert read(file).split is None
 
 
-@pytest.mark.parametrize(("number", "name"), [(0, "F32"), (2, "Q4_0"), (7, "Q8_0"), (18, "Q6_K"), (99, "unknown")])
+@pytest.mark.parametrize(
+    ("number", "name"), [(0, "F32"), (2, "Q4_0"), (7, "Q8_0"), (18, "Q6_K"), (99, "unknown")]
+)
 def test_file_types_have_their_usual_names(file: Path, number: int, name: str) -> None:
     raw = Raw()
     raw.keys.append(key("general.file_type", U32, number))
@@ -417,7 +419,7 @@ def test_a_length_inside_a_large_file_but_beyond_all_sense_costs_no_memory(file:
         out.write(raw.encode())
         out.truncate(16 << 30)  # a hole: no disk is used
     tracemalloc.start()
-    with pytest.raises(AbsurdHeader, match="key 'k' is 8589934592 bytes long|beyond"):
+    with pytest.raises(AbsurdHeader, match="key 'k' is 8589934592 bytes long"):
         read(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

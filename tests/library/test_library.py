@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.library.making import add, broken, files, gguf, make, unused, write_manifest
+from tropa.gguf import GGUF, read
 from tropa.library import header, manifest
 from tropa.library.bundled import Bundled, packaged
 from tropa.library.errors import CloudDisabled, DamagedModel, ModelNotFound
@@ -270,6 +271,41 @@ def test_listing_again_reads_nothing_again(library: Library, monkeypatch: pytest
     monkeypatch.setattr(library.store, "read", never)
     assert library.models() == first
     assert library.find("m3") in first
+
+
+def test_the_first_listing_after_a_start_reads_no_weights_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        make(library, f"m{number}", gguf(tensors=number + 1))
+    first = library.models()
+    reads: list[Path] = []
+
+    def counted(path: Path) -> GGUF:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(header, "read", counted)
+    assert Library(library.store.root).models() == first
+    assert reads == []
+    weights = first[0].weights
+    assert weights is not None
+    os.utime(weights.path, (1, 1))
+    assert Library(library.store.root).models() == first
+    assert reads == [weights.path]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b'{"stamp": [1, 2, 3], "header": {}}'])
+def test_what_is_remembered_of_headers_may_be_lost_or_spoilt(library: Library, content: bytes) -> None:
+    make(library, "a")
+    first = library.models()
+    memory = library.store.home / "headers"
+    for file in memory.iterdir():
+        file.write_bytes(content)
+    assert Library(library.store.root).models() == first
+    library.delete("a")
+    library.open()
+    assert list(memory.iterdir()) == []
 
 
 def test_a_model_made_anew_is_seen_at_once(library: Library) -> None:

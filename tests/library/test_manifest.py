@@ -23,7 +23,8 @@ def test_a_digest_is_lower_case_and_has_two_spellings() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", HEX, f"sha256:{HEX[:-1]}", f"sha256:{HEX}0", f"md5:{HEX}", f"sha256:{HEX}\n", f"sha256:../{HEX}", None, 7]
+    "text",
+    ["", HEX, f"sha256:{HEX[:-1]}", f"sha256:{HEX}0", f"md5:{HEX}", f"sha256:{HEX}\n", f"sha256:../{HEX}", None, 7],
 )  # fmt: skip
 def test_other_texts_are_no_digest(text: object) -> None:
     with pytest.raises(InvalidDigest, match="invalid digest format"):

@@ -24,11 +24,11 @@ VALID = {
     f"{'h' * 350}/{'n' * 80}/m": f"{'h' * 350}/{'n' * 80}/m:latest",
 }
 INVALID = [
-    "", " ", "model:", ":tag", "/a", "a/", "a//b", "localhost:5000/x", "hf.co/a.b/c", "hf.co/a/b/c", "x@sha256:abc",
-    "a b", "-x", "x:.t", "../x", "model:a:b", "..", ".", "../../etc/passwd", "/etc/passwd", "a/../b", "a/b/..",
-    "x:..", "x:../../y", "\\windows", "c:\\x", "x\0y", "x\n", "\nx", "ll\u0430ma", "\uff4clama", "x\u200b", "é", "m" * 81,
-    f"x:{'t' * 81}", f"{'n' * 81}/x", f"{'h' * 351}/n/m", "http:///a/b", "://a/b", "a/b/c:d/e", "x" * 1_000_000, "\ud800",
-    ".tropa-x", "~", "~root/x",
+    "", " ", "model:", ":tag", "/a", "a/", "a//b", "localhost:5000/x", "hf.co/a.b/c", "hf.co/a/b/c",
+    "x@sha256:abc", "a b", "-x", "x:.t", "../x", "model:a:b", "..", ".", "../../etc/passwd", "/etc/passwd",
+    "a/../b", "a/b/..", "x:..", "x:../../y", "\\windows", "c:\\x", "x\0y", "x\n", "\nx", "ll\u0430ma",
+    "\uff4clama", "x\u200b", "é", "m" * 81, f"x:{'t' * 81}", f"{'n' * 81}/x", f"{'h' * 351}/n/m",
+    "http:///a/b", "://a/b", "a/b/c:d/e", "x" * 1_000_000, "\ud800", ".tropa-x", "~", "~root/x",
 ]  # fmt: skip
 
 

@@ -126,9 +126,9 @@ def _model(tape: Tape, index: int, devices: tuple[Device, ...]) -> Demand:
         minimum_context=1,
         trained_context=(0, 3)[(kind >> 5) & 1],
         embedding=kind >= 224,
-        max_slots=(kind >> 6) == 2,
+        max_slots=int((kind >> 6) == 2),
         projector=2 * (kind % 16 == 15),
-        prompt_cache=kind % 8 == 6,
+        prompt_cache=int(kind % 8 == 6),
     )
 
 
@@ -150,12 +150,13 @@ _WANTS = (
 def _arrival(tape: Tape, models: int) -> Arrival:
     who = tape.byte()
     how = tape.byte()
+    hot = who >= 192
     return Arrival(
         after=(0.0, 0.0, 0.3, 2.0)[how % 4],
         client=f"c{who % 3}",
         model=(who >> 2) % models,
         want=_WANTS[(how >> 2) % 16],
-        seconds=(0.2, 1.0, 2.5, 0.0)[(who >> 5) % 4],
+        seconds=(0.2, 1.0, 2.5, 0.2 if hot else 0.0)[(who >> 5) % 4],
         leaves_after=2.0 if how >= 224 else math.inf,
-        hot=who >= 192,
+        hot=hot,
     )

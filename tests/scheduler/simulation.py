@@ -62,6 +62,9 @@ class Asking:
     arrival: Arrival
     at: float
     ahead: int
+    """Requests waiting for the model when it was asked."""
+    own: int
+    """Those of its own client, itself included."""
     disturbed: int
     runner: int | None = None
 
@@ -89,7 +92,11 @@ class Simulation:
     """Requests that don't come from a loop and haven't ended."""
     stopping: bool = False
     events: int = 0
+    line: dict[str, tuple[float, int, int]] = field(default_factory=dict)
+    """Per key in the line: since when, how many were ahead, and the disturbances until then."""
     longest_wait: float = 0.0
+    longest_turn: float = 0.0
+    """As shares of what is allowed."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(replace(self.setting.policy, history=100_000), checked=True)
@@ -148,12 +155,12 @@ class Simulation:
                 if asking is not None:
                     self.release(which, asking)
             case "ready":
-                process = self.processes[which]
-                if not process.ending:
+                process = self.processes.get(which)
+                if process is not None and not process.ending:
                     self.ready(which, process)
             case "fail" | "oom":
-                process = self.processes[which]
-                if not process.ending:
+                process = self.processes.get(which)
+                if process is not None and not process.ending:
                     process.ending = True
                     self.disturbances += 1
                     self.at(self.tape.choose(GONE_SECONDS), "gone", which)
@@ -185,8 +192,9 @@ class Simulation:
         number = self.next_request
         self.next_request += 1
         demand = self.setting.models[arrival.model]
-        ahead = sum(1 for a in self.asking.values() if a.runner is None and a.arrival.model == arrival.model)
-        self.asking[number] = Asking(arrival, self.now, ahead, self.disturbances)
+        before = [a for a in self.asking.values() if a.runner is None and a.arrival.model == arrival.model]
+        own = 1 + sum(a.arrival.client == arrival.client for a in before)
+        self.asking[number] = Asking(arrival, self.now, len(before), own, self.disturbances)
         if arrival.want.keep_alive is not None and arrival.want.keep_alive < 0:
             self.disturbances += 1
         if arrival.leaves_after < math.inf:
@@ -257,6 +265,7 @@ class Simulation:
 
     def tell(self, event: Event) -> None:
         self.events += 1
+        assert self.events < 20_000, "a history without end"
         state = self.scheduler.state
         draining = set(state.draining)
         actions = self.scheduler.handle(event)
@@ -377,7 +386,7 @@ class Simulation:
         """A bound from load time, running work and the number of models; each fault may cost one more turn."""
         disturbed = self.disturbances - asking.disturbed
         turns = len(self.setting.models) + 1 + disturbed
-        rounds = 1 + asking.ahead
+        rounds = 1 + asking.ahead + 3 * asking.own  # each of three clients may pass once per round
         bound = rounds * (turns * self.turn() + max(LOAD_SECONDS) + LONGEST_JOB)
         wait = self.now - asking.at
         self.longest_wait = max(self.longest_wait, wait / bound)
@@ -392,6 +401,16 @@ class Simulation:
         for asking in self.asking.values():
             if asking.runner is None and not asking.arrival.hot:
                 self.check_wait(asking)
+        for key in [key for key in self.line if key not in state.line]:
+            del self.line[key]
+        for place, (key, model) in enumerate(state.line.items()):
+            since, ahead, disturbed = self.line.get(key, (-1.0, 0, 0))
+            if since != model.line_since:
+                self.line[key] = since, ahead, disturbed = (model.line_since, place, self.disturbances)
+            turns = ahead + 1 + self.disturbances - disturbed
+            share = (self.now - since) / (turns * self.turn())
+            self.longest_turn = max(self.longest_turn, share)
+            assert share <= 1.0, f"{key} stood in line for more than {turns} turns"
 
 
 def growth_of(demand, promised):  # type: ignore[no-untyped-def]

@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 from numpy.typing import NDArray
+
+import gguf
 
 READABLE = range(32, 127)
 UNREADABLE = [byte for byte in range(256) if byte not in READABLE]
@@ -245,7 +246,9 @@ class Weights:
         # Where a block keeps its scale, and the spread of its numbers when that scale is 1.
         where, unit = {"Q8_0": (0, 73.9), "Q4_0": (0, 4.64), "Q4_K": (0, 160.0), "Q6_K": (208, 1370.0)}[kind]
         scale = np.full(len(blocks), std / unit, np.float16)
-        scale[self._rng.random(len(blocks)) < 0.5] *= -1  # 4-bit numbers are not symmetric: half the blocks turned
+        scale[
+            self._rng.random(len(blocks)) < 0.5
+        ] *= -1  # 4-bit numbers are not symmetric: half the blocks turned
         blocks[:, where : where + 2] = scale.view(np.uint8).reshape(-1, 2)
         if kind == "Q4_K":  # its offsets: small, and of both signs
             blocks[:, 2:4] = (scale * np.float16(-7.5)).view(np.uint8).reshape(-1, 2)

@@ -23,11 +23,11 @@ def test_a_spinner_turns_and_stops() -> None:
 
 def test_a_running_bar() -> None:
     bar = Bar("pulling", total=4_700_000_000, started=0.0)
-    assert bar.render(0.0, 70) == "pulling   0% ▕" + " " * 20 + "▏    0 B/4.7 GB" + " " * 18
+    assert bar.render(0.0, 70) == "pulling   0% ▕" + " " * 22 + "▏    0 B/4.7 GB" + " " * 18
     bar.move(1_000_000_000, now=2.0)
     bar.move(2_350_000_000, now=4.0)
     line = bar.render(4.0, 70)
-    assert line == "pulling  50% ▕" + "█" * 10 + " " * 10 + "▏ 2.4 GB/4.7 GB  587 MB/s      4s"
+    assert line == "pulling  50% ▕" + "█" * 11 + " " * 11 + "▏ 2.4 GB/4.7 GB  587 MB/s      4s"
     assert cells_wide(line) == 69  # the last column stays free
 
 
@@ -35,7 +35,7 @@ def test_a_finished_bar_shows_its_total() -> None:
     bar = Bar("pulling", total=12_000, started=0.0)
     bar.move(13_000, now=1.0)
     assert bar.ended
-    assert bar.render(1.0, 60) == "pulling 100% ▕" + "█" * 10 + "▏  12 KB" + " " * 25
+    assert bar.render(1.0, 60) == "pulling 100% ▕" + "█" * 12 + "▏  12 KB" + " " * 25
 
 
 def test_an_empty_file_is_done_at_once() -> None:
@@ -93,7 +93,7 @@ def test_words_move_to_the_next_line() -> None:
     wrapper = Wrapper(columns=20)
     out = wrapper.feed("The quick brown fox jumps over")
     assert screen(out) == ["The quick brown", "fox jumps over"]
-    assert wrapper.feed(" it\nand on") == " it\nand on" or True
+    assert wrapper.feed(" it\nand on") == " \nit\nand on"
 
 
 def test_a_word_that_arrives_in_pieces_is_taken_back() -> None:

@@ -1,12 +1,14 @@
-"""`python -m tropa.cli.helpdoc` prints docs/help.md. A test says when the page is stale."""
+"""Writes docs/help.md: `python -m tropa.cli.helpdoc`, in the repository. With `--check`, says if it is stale."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tropa.cli import helptext
 from tropa.cli.commands import COMMANDS
 
+PAGE = Path("docs/help.md")
 _HEAD = """\
 # Commands
 
@@ -21,5 +23,16 @@ def page() -> str:
     return _HEAD + "".join(f"\n## {title}\n\n```\n{text}```\n" for title, text in sections)
 
 
+def main(words: list[str]) -> int:
+    """The exit status: 1 for a page that has to be written anew."""
+    if words != ["--check"]:
+        PAGE.write_text(page(), "utf-8")
+        return 0
+    if PAGE.is_file() and PAGE.read_text("utf-8") == page():
+        return 0
+    sys.stderr.write(f"{PAGE} is stale: python -m tropa.cli.helpdoc writes it\n")
+    return 1
+
+
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    sys.exit(main(sys.argv[1:]))

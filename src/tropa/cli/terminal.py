@@ -28,7 +28,9 @@ def has_colours(stream: TextIO) -> bool:
 
 
 def piped_text() -> str | None:
-    """All that was piped in; None if standard input is a terminal or closed."""
-    if sys.stdin is None or sys.stdin.closed or is_terminal(sys.stdin):
+    """All that was piped in, which is nothing if standard input is closed; None if it is a terminal."""
+    if sys.stdin is None or sys.stdin.closed:
+        return ""
+    if is_terminal(sys.stdin):
         return None
     return sys.stdin.buffer.read().decode("utf-8", "replace")

@@ -110,6 +110,8 @@ class Client:
                 connection.request(method, self.host.path + path, body, everything)
             except OSError as exc:  # a server that refuses an upload may answer without reading all of it
                 broken = exc
+            except http.client.InvalidURL as exc:
+                raise CannotConnect(self.host.url, str(exc), refused=False) from exc
             try:
                 return connection, connection.getresponse()
             except OSError as exc:
@@ -125,11 +127,10 @@ class Client:
     def _connect(self) -> http.client.HTTPConnection:
         name = _ANYWHERE.get(self.host.host, self.host.host)
         kind = http.client.HTTPSConnection if self.host.scheme == "https" else http.client.HTTPConnection
-        connection = kind(name, self.host.port, timeout=self._timeout, blocksize=BLOCK)
         try:
+            connection = kind(name, self.host.port, timeout=self._timeout, blocksize=BLOCK)
             connection.connect()
-        except (OSError, UnicodeError) as exc:  # UnicodeError: a host name that can't be one
-            connection.close()
+        except (OSError, UnicodeError, http.client.InvalidURL) as exc:  # the last two: no possible name
             refused = isinstance(exc, ConnectionRefusedError)
             raise CannotConnect(self.host.url, _reason(exc), refused=refused) from exc
         connection.sock.settimeout(self._patience)

@@ -41,6 +41,10 @@ class Engine(Protocol):
         """The process that serves `launch` and dies with this process."""
         ...
 
+    def listing(self) -> Command:
+        """The process that prints which devices the engine can use (see `engines.listing`)."""
+        ...
+
 
 def environment(launch: Launch) -> dict[str, str]:
     """Variables that every engine gets. What the user set for OpenMP wins: it was set on purpose."""

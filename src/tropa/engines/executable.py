@@ -26,6 +26,9 @@ class ExecutableEngine:
     def command(self, launch: Launch) -> Command:
         return Command(guarded((str(self.path), *arguments(launch))), environment(launch))
 
+    def listing(self) -> Command:
+        return Command(guarded((str(self.path), "--list-devices")), {})
+
 
 def arguments(launch: Launch) -> list[str]:
     """`launch` in the words of llama-server's command line. Must say what `engines.host.parameters` says."""

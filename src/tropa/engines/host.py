@@ -7,6 +7,8 @@ while it loads, so a Python handler would be deaf for exactly as long as the loa
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import sys
@@ -64,6 +66,19 @@ def parameters(launch: dict[str, Any]) -> Any:
     return p
 
 
+def flush_log() -> None:
+    """Have the engine write what its log still holds. A thread of its own writes it, so a process that ends at
+    once takes the last lines along, and with them the reason why it ended."""
+    import xllamacpp
+
+    with contextlib.suppress(AttributeError, OSError):  # exported by the wheels for Linux and macOS
+        library = ctypes.CDLL(xllamacpp.xllamacpp.__file__)
+        current, flush = library._Z15common_log_mainv, library._Z16common_log_flushP10common_log
+        current.restype = ctypes.c_void_p
+        flush.argtypes, flush.restype = [ctypes.c_void_p], None
+        flush(current())
+
+
 def main(argv: list[str]) -> None:
     """Serve until killed. A model that cannot be loaded ends the process with status 1 and the engine's log."""
     parent, launch = argv
@@ -75,6 +90,7 @@ def main(argv: list[str]) -> None:
     try:
         server = xllamacpp.Server(p)
     except RuntimeError as exc:
+        flush_log()
         print(f"error: {exc}", file=sys.stderr, flush=True)
         os._exit(1)  # no destructors: a half-made engine has been seen to hang in them
     threading.Event().wait()

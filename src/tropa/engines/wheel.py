@@ -43,3 +43,6 @@ class WheelEngine:
         if sys.platform != "linux":
             argv = guarded(argv)
         return Command(argv, environment(launch))
+
+    def listing(self) -> Command:
+        return Command((sys.executable, "-I", "-m", "tropa.engines.listing"), {})

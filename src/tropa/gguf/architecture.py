@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KNOWN = frozenset(
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KNOWN = _names(
     """
     llama llama4 deci falcon grok gpt2 gptneox mpt baichuan starcoder refact bert modern-bert nomic-bert
     nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert bloom stablelm qwen qwen2 qwen2moe qwen2vl qwen3
@@ -22,17 +27,17 @@ KNOWN = frozenset(
     dream smallthinker llada llada-moe seed_oss grovemoe apertus minimax-01 hrm_text minimax-m2 minimax-m3 cogvlm
     rnd1 pangu-embedded mistral3 eagle3 dflash mistral4 paddleocr mimo2 step35 spark2_5 llama-embed maincoder
     kimi-linear kimi-k3 glm5-next talkie mellum nanbeige qwen3tts pockettts k2-horizon
-    """.split()
+    """
 )
 """What this build of the engine can load as a model. `clip` is a projector, not a model."""
 
 PROJECTOR = "clip"
 
-ENCODERS = frozenset(
+ENCODERS = _names(
     """
     bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding
     gemma-embedding2
-    """.split()
+    """
 )
 """They read the whole input at once and keep nothing: embedding and rerank models without a cache."""
 
@@ -47,10 +52,10 @@ BOTH = frozenset({"falcon-h1"})
 FULL_ATTENTION_EVERY = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "qwen4exp": 4, "minimax-01": 8}
 """Hybrids where every n-th layer attends and the others are recurrent, unless the file says otherwise."""
 
-ONE_SLOT = frozenset(
+ONE_SLOT = _names(
     """
     mllama qwen3vl qwen3vlmoe qwen35 qwen35moe qwen3next lfm2 lfm2moe nemotron_h nemotron_h_moe nemotron_h_omni
-    """.split()
+    """
 )
 """Families that the reference runs with one slot only."""
 

@@ -20,7 +20,7 @@ CACHE_TYPES = ("f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq
 _BY_NAME = {kind.name: kind for kind in TYPES.values()}
 
 MIB = 1 << 20
-PROCESS = 23 * MIB
+PROCESS = 29 * MIB
 """An engine process with nothing in it: interpreter, libraries, threads."""
 PER_LAYER = 80 << 10
 """The engine's own description of one more layer in its graphs."""
@@ -31,8 +31,8 @@ PER_TOKEN = 210
 # time and reading the engine's log.
 _GATED, _PLAIN = 3, 1
 _BESIDE_FORWARD = 5
-_BESIDE_ATTENTION = 6
-_KEYS_AND_VALUES = 2
+_BESIDE_ATTENTION = 6.0
+_KEYS_AND_VALUES = 1.0
 _ENCODER_ATTENTION = 6.5
 
 
@@ -60,7 +60,7 @@ class Compute:
     per_slot: float
     per_batch: float
     per_batch_context: float
-    """Times the batch times the context of **one** slot."""
+    """Times the batch times the context of **one** slot (or the batch again, if the model keeps no cache)."""
 
     def bytes(self, context: int, slots: int, batch: int) -> int:
         varying = self.per_slot * slots + self.per_batch * batch + self.per_batch_context * batch * context
@@ -101,14 +101,13 @@ def predict(gguf: GGUF, load: Load) -> Prediction:
     model = shape(gguf)
     context = padded(load.context)
     batch = min(load.batch, context * load.slots)
-    mask = window_cells(model, load.context, load.batch)
+    working = compute(model, gated=is_gated(gguf), flash_attention=load.flash_attention)
+    columns = context if model.cached else batch
+    window = 2 * batch * window_cells(model, load.context, load.batch)
     return Prediction(
         weights=residence(gguf, mmap=load.mmap),
         cache=cache_bytes(model, load),
-        compute=compute(model, gated=is_gated(gguf), flash_attention=load.flash_attention).bytes(
-            context, load.slots, batch
-        )
-        + 2 * mask * batch,
+        compute=working.bytes(columns, load.slots, batch) + window,
         output=output_bytes(model, load.slots, batch),
         work=int(work_per_token(gguf) * batch),
         process=process_bytes(model),
@@ -178,19 +177,15 @@ def compute(model: ModelShape, *, gated: bool, flash_attention: bool) -> Compute
     feed = (_GATED if gated else _PLAIN) * forward + _BESIDE_FORWARD * width
     feed += model.experts_used * width
     keys = max(layer.key_width + layer.value_width for layer in model.layers)
-    if model.cached:
-        attention = _BESIDE_ATTENTION * width + keys * _KEYS_AND_VALUES / 2
-    else:
+    attention = _BESIDE_ATTENTION * width + _KEYS_AND_VALUES * keys
+    if not model.cached:
         attention = _ENCODER_ATTENTION * width
     heads = max(layer.heads for layer in model.layers)
-    per_context = 0.0
-    if model.cached:
-        per_context = 2.0 if flash_attention else 4.0 * (heads + 1)
     return Compute(
         fixed=32 << 10,
         per_slot=4.0 * width,
         per_batch=4.0 * max(feed, attention) + 48,
-        per_batch_context=per_context,
+        per_batch_context=2.0 if flash_attention else 4.0 * (heads + 1),
     )
 
 

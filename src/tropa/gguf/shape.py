@@ -204,7 +204,9 @@ class _Reader:
             every = self.integer("full_attention_interval", known.FULL_ATTENTION_EVERY[self.name]) or 1
             return tuple(0 if (i + 1) % every == 0 else size for i in range(self.count))
         # Of the layers without attention, some families have plain feed-forward ones: these keep nothing.
-        forward = self.each("feed_forward_length") if self.name.startswith("nemotron_h") else (0,) * self.count
+        forward = (
+            self.each("feed_forward_length") if self.name.startswith("nemotron_h") else (0,) * self.count
+        )
         return tuple(size if not kv_heads[i] and not forward[i] else 0 for i in range(self.count))
 
     def _state(self, heads: int) -> int:

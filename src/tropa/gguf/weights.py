@@ -6,10 +6,11 @@ import platform
 import re
 from dataclasses import dataclass
 
+from tropa.gguf.architecture import ENCODERS
 from tropa.gguf.header import GGUF
 from tropa.gguf.tensor import Tensor
 
-_LAYER = re.compile(r"blk\.(\d+)\.")
+_LAYER = re.compile(r"blk\.(\d{1,6})\.")
 _INPUT = ("token_embd", "position_embd", "token_types", "per_layer_token_embd", "per_layer_model_proj")
 _OUTPUT = ("output", "cls", "dense_")
 _PROJECTOR = ("v.", "mm.", "a.", "s.")
@@ -49,11 +50,11 @@ def weights(gguf: GGUF, layers: int) -> Weights:
     blocks = [0] * layers
     start = end = projector = 0
     embeddings = 0
-    separate_head = False
+    separate_head = not _has_head(gguf)
     for tensor in gguf.tensors:
-        place = _LAYER.match(tensor.name)
-        if place:
-            blocks[min(int(place[1]), layers - 1)] += tensor.nbytes
+        layer = layer_of(tensor.name)
+        if layer is not None:
+            blocks[min(layer, layers - 1)] += tensor.nbytes
         elif tensor.name.startswith(_PROJECTOR):
             projector += tensor.nbytes
         elif tensor.name.startswith(_OUTPUT):
@@ -63,6 +64,12 @@ def weights(gguf: GGUF, layers: int) -> Weights:
             start += tensor.nbytes
             embeddings += tensor.nbytes if tensor.name == "token_embd.weight" else 0
     return Weights(tuple(blocks), start, end, 0 if separate_head else embeddings, projector)
+
+
+def layer_of(name: str) -> int | None:
+    """The block that a tensor belongs to."""
+    place = _LAYER.match(name)
+    return int(place[1]) if place else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,10 @@ def residence(gguf: GGUF, *, mmap: bool, machine: str = "") -> Residence:
     model = [tensor for tensor in gguf.tensors if not tensor.name.startswith(_PROJECTOR)]
     kept = [tensor for tensor in model if not _repacked(tensor, machine)]
     copied = sum(tensor.nbytes for tensor in model if _repacked(tensor, machine))
+    tied = _has_head(gguf) and not any(tensor.name == "output.weight" for tensor in model)
+    for tensor in model:
+        if tied and tensor.name == "token_embd.weight" and _fits(tensor, machine):
+            copied += tensor.nbytes  # looked up in the file, multiplied in the copy
     if not mmap:
         return Residence(0, copied + sum(tensor.nbytes for tensor in kept))
     span = 0
@@ -89,8 +100,19 @@ def residence(gguf: GGUF, *, mmap: bool, machine: str = "") -> Residence:
     return Residence(span, copied)
 
 
+def prefers_copy(gguf: GGUF) -> bool:
+    """Whether the engine rearranges most of the weights: then a mapped file is memory held twice."""
+    return 2 * residence(gguf, mmap=True).own > gguf.tensor_bytes
+
+
+def _has_head(gguf: GGUF) -> bool:
+    return gguf.architecture not in ENCODERS
+
+
 def _repacked(tensor: Tensor, machine: str) -> bool:
-    if tensor.type.name not in REPACKED.get(machine, ()) or len(tensor.dims) < 2:
-        return False
-    used_by_lookup = tensor.name.startswith(_INPUT)
-    return not used_by_lookup and tensor.dims[1] % _ROWS[machine] == 0
+    return not tensor.name.startswith(_INPUT) and _fits(tensor, machine)
+
+
+def _fits(tensor: Tensor, machine: str) -> bool:
+    known = tensor.type.name in REPACKED.get(machine, ())
+    return known and len(tensor.dims) >= 2 and tensor.dims[1] % _ROWS[machine] == 0

@@ -6,13 +6,20 @@ inode) says the same as before.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from tempfile import mkstemp
+from typing import Literal
+
+import msgspec
 
 from tropa.gguf import GGUF, read
 from tropa.library.architectures import ENCODERS
+from tropa.library.disk import TEMPORARY
 
 _FORGOTTEN_LIMIT = 4096
 
@@ -45,12 +52,26 @@ class Header:
     chat_template: str | None
 
 
-class Headers:
-    """Reads headers and remembers them. Any thread."""
+class _Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A header, and what the file looked like when it was read. Another version writes another number."""
 
-    def __init__(self) -> None:
+    stamp: tuple[int, int, int]
+    header: Header
+    version: Literal[1] = 1
+
+
+class Headers:
+    """Reads headers and remembers them: here, and beside the store for the next start. Any thread.
+
+    To skip a vocabulary takes tens of milliseconds, so 200 models would keep the first listing busy for seconds.
+    """
+
+    def __init__(self, blobs: Path | None = None, memory: Path | None = None) -> None:
+        """`memory` is a folder for what is known of the files in `blobs`. It may be lost at any time."""
+        self._blobs = blobs
+        self._memory = memory
         self._lock = threading.Lock()
-        self._known: dict[Path, tuple[tuple[int, ...], Header]] = {}
+        self._known: dict[Path, _Known] = {}
 
     def of(self, path: Path) -> Header:
         """Raises InvalidGGUF, which names the file and the reason; also if there is none."""
@@ -61,14 +82,44 @@ class Headers:
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         with self._lock:
             known = self._known.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        header = describe(read(path))
+        if known is None:
+            known = self._recall(path)
+        if known is None or known.stamp != stamp:
+            known = _Known(stamp, describe(read(path)))
+            self._remember(path, known)
         with self._lock:
             if len(self._known) >= _FORGOTTEN_LIMIT:
                 self._known.clear()
-            self._known[path] = (stamp, header)
-        return header
+            self._known[path] = known
+        return known.header
+
+    def forget_unused(self) -> None:
+        """Drop what is known of blobs that are gone, and what a crash left half-written."""
+        if self._memory is not None and self._blobs is not None and self._memory.is_dir():
+            for file in self._memory.iterdir():
+                if not (self._blobs / file.name).exists():
+                    file.unlink(missing_ok=True)
+
+    def _recall(self, path: Path) -> _Known | None:
+        try:
+            file = self._file(path)
+            return None if file is None else msgspec.json.decode(file.read_bytes(), type=_Known)
+        except (OSError, ValueError, RecursionError):  # never written, or not by this version
+            return None
+
+    def _remember(self, path: Path, known: _Known) -> None:
+        with contextlib.suppress(OSError):  # a store that may only be read is read again each time
+            if (file := self._file(path)) is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                fd, temporary = mkstemp(dir=file.parent, prefix=TEMPORARY)
+                with os.fdopen(fd, "wb") as out:
+                    out.write(msgspec.json.encode(known))
+                Path(temporary).chmod(0o644)
+                Path(temporary).replace(file)
+
+    def _file(self, path: Path) -> Path | None:
+        """Where the header of a blob is remembered; None for other files."""
+        return self._memory / path.name if self._memory is not None and path.parent == self._blobs else None
 
 
 def describe(gguf: GGUF) -> Header:

@@ -46,13 +46,16 @@ class Library:
         self.bundled = bundled
         self.prune = prune
         self.architectures = architectures
-        self.headers = Headers()
+        self.headers = Headers(self.store.blobs.folder, self.store.home / "headers")
         self._lock = threading.Lock()
         self._models: dict[Path, tuple[tuple[int, ...], _Stamps, Model]] = {}
 
     def open(self) -> Pruned:
         """Once, at start: make the folder and tidy it. Raises StoreUnusable if it cannot be written to."""
-        return prune(self.store, unused=self.prune)
+        result = prune(self.store, unused=self.prune)
+        with disk.usable(self.store.root):
+            self.headers.forget_unused()
+        return result
 
     def find(self, text: str) -> Model:
         """The model that a client means. Raises InvalidName, ModelNotFound, CloudDisabled or DamagedModel."""

@@ -70,7 +70,10 @@ def modelfile(model: Model, *, system: str | None = None, options: Mapping[str, 
     ]
     if not model.weights:
         commands.insert(0, Command("from", short))
-    commands.append(Command("template", model.template or DEFAULT_TEMPLATE))
+    if model.template or not model.chat_template:
+        # Where the template in the GGUF is used there is nothing to write: a line with the default, as the
+        # reference prints it, would take that template out of use in the model made from this text.
+        commands.append(Command("template", model.template or DEFAULT_TEMPLATE))
     for kind, text in (
         ("system", system or model.system),
         ("renderer", model.renderer),

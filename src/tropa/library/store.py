@@ -63,7 +63,9 @@ class Store:
                 found.append(_found(Name(*parts), Path(entry.path), entry.stat()))
             except InvalidName:
                 warnings.append(f"ignoring {entry.path}: its path is no model name")
-            except OSError as error:  # a dangling link; or it was removed this moment
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) and not entry.is_symlink():
+                    continue  # removed this moment
                 warnings.append(f"ignoring {entry.path}: {error.strerror}")
         return Scan(tuple(found), tuple(warnings))
 

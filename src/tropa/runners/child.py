@@ -18,6 +18,7 @@ from collections.abc import Callable
 from tropa.engines.engine import Command
 
 KEPT_LINES = 400
+LINE_LIMIT = 64 << 10  # bytes
 STOP_GRACE = 2.0  # seconds between asking and killing
 OUTPUT_GRACE = 0.5  # seconds for the last lines to arrive after the end
 
@@ -36,10 +37,8 @@ class Child:
     async def start(cls, command: Command, on_line: Callable[[str], None] | None = None) -> Child:
         """Start `command`; `on_line` sees every line of its output. Raises OSError if it can't be started."""
         out_read, out_write = os.pipe()
-        in_read, in_write = (
-            os.pipe()
-        )  # where the kernel can't, the end of this pipe tells the guard we are gone
-        output = _Output(on_line)
+        in_read, in_write = os.pipe()  # its end tells the guard that we are gone, where the kernel can't
+        output = _Output(out_read, on_line)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command.argv,
@@ -50,16 +49,13 @@ class Child:
                 start_new_session=True,
             )
         except BaseException:
-            os.close(out_read)
+            output.close()
             os.close(in_write)
             raise
         finally:
             os.close(out_write)
             os.close(in_read)
-        child = cls(process, output, in_write)
-        pipe = os.fdopen(out_read, "rb", buffering=0)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: output, pipe)
-        return child
+        return cls(process, output, in_write)
 
     @property
     def lines(self) -> deque[str]:
@@ -123,30 +119,50 @@ class Child:
         with contextlib.suppress(TimeoutError):  # the last lines say why it ended
             async with asyncio.timeout(OUTPUT_GRACE):
                 await self._output.ended.wait()
+        self._output.close()
         self.exited.set()
 
 
-class _Output(asyncio.Protocol):
-    """Cuts a child's output into lines. Of a line without end only the last 64 KiB are kept."""
+class _Output:
+    """Cuts a child's output into lines. Of a line without end only the last 64 KiB are kept.
 
-    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+    Reads the pipe as the event loop finds it readable. A transport would do that too, but has to be waited for,
+    and who is cancelled while waiting loses either the pipe or the process.
+    """
+
+    def __init__(self, pipe: int, on_line: Callable[[str], None] | None) -> None:
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self.last = time.monotonic()
         self.ended = asyncio.Event()
+        self._pipe = pipe
         self._on_line = on_line
         self._tail = b""
+        os.set_blocking(pipe, False)
+        asyncio.get_running_loop().add_reader(pipe, self._read)
 
-    def data_received(self, data: bytes) -> None:
-        self.last = time.monotonic()
-        *whole, tail = (self._tail + data).split(b"\n")
-        self._tail = tail[-(64 << 10) :]
-        for line in whole:
-            self._keep(line)
-
-    def connection_lost(self, exc: Exception | None) -> None:
+    def close(self) -> None:
+        """Read no more, whoever may still hold the other end."""
+        if self.ended.is_set():
+            return
+        self.ended.set()
+        asyncio.get_running_loop().remove_reader(self._pipe)
+        os.close(self._pipe)
         if self._tail:
             self._keep(self._tail)
-        self.ended.set()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._pipe, LINE_LIMIT)
+        except BlockingIOError:
+            return
+        if not data:
+            self.close()
+            return
+        self.last = time.monotonic()
+        *whole, tail = (self._tail + data).split(b"\n")
+        self._tail = tail[-LINE_LIMIT:]
+        for line in whole:
+            self._keep(line)
 
     def _keep(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip()

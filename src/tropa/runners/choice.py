@@ -19,6 +19,8 @@ from typing import Any
 
 from tropa.engines.engine import Engine
 from tropa.engines.launch import Launch
+from tropa.engines.listing import libraries
+from tropa.runners.child import Child
 from tropa.runners.errors import EngineRefused, LoadFailed, RunnerDied
 from tropa.runners.rundir import RunDir
 from tropa.runners.runner import Runner
@@ -37,9 +39,10 @@ class NoEngine(LoadFailed):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a probe showed; `complaint` is empty if the engine works."""
+    """What a probe showed; `complaint` is empty if the engine works. `libraries`: the GPUs it can use."""
 
     complaint: str = ""
+    libraries: frozenset[str] = frozenset()
 
 
 class EngineChoice:
@@ -52,6 +55,10 @@ class EngineChoice:
         self._rundir = rundir
         self._memory = memory
         self._choosing: asyncio.Task[Engine] | None = None
+        self.name = ""
+        """Of the chosen engine; empty until one is chosen."""
+        self.libraries: frozenset[str] = frozenset()
+        """What sorts of GPU the chosen engine can use; empty until one is chosen."""
 
     async def engine(self) -> Engine:
         """The engine to use. Raises NoEngine. Many may ask at once: the probe runs once."""
@@ -74,16 +81,21 @@ class EngineChoice:
         for engine in self._candidates:
             verdict = await self._verdict(engine)
             if not verdict.complaint:
+                self.name, self.libraries = engine.name, verdict.libraries
                 return engine
             complaints.append(f"{engine.name}: {verdict.complaint}")
             log.error("the engine %s is set aside: %s", engine.name, verdict.complaint)
+            log.error("this is remembered until its file changes; to try it again, delete %s", self._memory)
         raise NoEngine("no engine works on this machine: " + "; ".join(complaints))
 
     async def _verdict(self, engine: Engine) -> Verdict:
-        key = fingerprint(engine)
+        try:
+            key = fingerprint(engine)
+        except OSError as exc:
+            return Verdict(f"it cannot be read: {exc}")
         remembered = _read(self._memory)
         if (entry := remembered.get(key)) is not None:
-            return Verdict(entry.get("complaint", ""))
+            return Verdict(entry.get("complaint", ""), frozenset(entry.get("libraries", ())))
         try:
             async with asyncio.timeout(PROBE_LIMIT):
                 verdict = await probe(engine, self._model, self._rundir)
@@ -91,16 +103,25 @@ class EngineChoice:
             return Verdict(
                 f"no answer within {PROBE_LIMIT:.0f} s"
             )  # perhaps the machine was busy: not remembered
-        _write(self._memory, {**remembered, key: {"engine": engine.name, "complaint": verdict.complaint}})
+        entry = {
+            "engine": engine.name,
+            "complaint": verdict.complaint,
+            "libraries": sorted(verdict.libraries),
+        }
+        _write(self._memory, {**remembered, key: entry})
         return verdict
 
 
 async def probe(engine: Engine, model: Path, rundir: RunDir) -> Verdict:
-    """Have `engine` generate a few tokens in a child process."""
+    """Have `engine` generate a few tokens in a child process, and say which devices it can use."""
     berth = rundir.berth()
     launch = Launch(model=model, address=berth.address, alias=berth.alias, context=256, slots=1, threads=1)
+
+    def record(child: Child) -> None:
+        rundir.record(berth.alias, child.pid)
+
     try:
-        runner = await Runner.load(engine, launch)
+        runner = await Runner.load(engine, launch, on_start=record)
         try:
             body = {"prompt": "Hello", "n_predict": PROBE_TOKENS, "temperature": 0, "ignore_eos": True}
             answer = await runner.call("POST", "/completion", body)
@@ -108,9 +129,17 @@ async def probe(engine: Engine, model: Path, rundir: RunDir) -> Verdict:
             await runner.stop()
     except (LoadFailed, RunnerDied, EngineRefused) as exc:
         return Verdict(str(exc))
-    if answer.get("tokens_predicted") != PROBE_TOKENS:
-        return Verdict(f"asked for {PROBE_TOKENS} tokens, it generated {answer.get('tokens_predicted')}")
-    return Verdict()
+    finally:
+        rundir.forget(berth.alias)
+    generated = answer.get("tokens_predicted") if isinstance(answer, dict) else None
+    if generated != PROBE_TOKENS:
+        return Verdict(f"asked for {PROBE_TOKENS} tokens, it generated {generated}")
+    listing = await Child.start(engine.listing())
+    try:
+        await listing.exited.wait()
+    finally:
+        await listing.kill()
+    return Verdict(libraries=libraries("\n".join(listing.lines)))
 
 
 def fingerprint(engine: Engine) -> str:

@@ -42,6 +42,8 @@ class Exchange(asyncio.Protocol):
         self._closed = False
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
+        self.waiting_since: float | None = None
+        """Since when a reader waits for the engine's next byte, by the event loop's clock; None: nobody does."""
 
     # What the event loop and the parser call.
 
@@ -103,11 +105,13 @@ class Exchange(asyncio.Protocol):
     async def _more(self) -> None:
         if self._closed:
             raise ConnectionBroken("the engine closed the connection")
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        self.waiting_since = loop.time()
         try:
             await self._waiter
         finally:
-            self._waiter = None
+            self._waiter = self.waiting_since = None
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():

@@ -84,7 +84,8 @@ class Herd:
     """One per server. `start` first, `stop` last."""
 
     def __init__(self, scheduler: Scheduler, launcher: Launcher, *, stall: float | None = None) -> None:
-        """`stall`: seconds without a byte from a busy runner after which it counts as hung (None: never)."""
+        """`stall`: seconds that somebody waits for a runner's next byte after which it counts as hung (None:
+        never)."""
         self.scheduler = scheduler
         self._launcher = launcher
         self._stall = stall
@@ -92,8 +93,7 @@ class Herd:
         self._waiting: dict[int, asyncio.Future[actions.Grant]] = {}
         self._models: dict[str, Loadable] = {}
         self._runners: dict[int, Runner] = {}
-        self._busy: dict[int, int] = {}
-        self._busy_since: dict[int, float] = {}
+        self._granted: set[int] = set()
         self._unload: dict[int, asyncio.Event] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
@@ -112,11 +112,12 @@ class Herd:
             self._idle.set()
         self._stopping = True
         for number, waiting in [*self._waiting.items()]:
-            del self._waiting[number]
+            if self._waiting.pop(number, None) is None:
+                continue  # the end of another made room for it: it runs now, and has its grace
             if not waiting.done():
                 waiting.set_exception(_shutting_down())
             self._tell(events.Cancelled(self._now(), number))
-        if any(self._busy.values()):
+        if self._granted:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     await self._idle.wait()
@@ -139,27 +140,23 @@ class Herd:
         self._tell(events.Asked(self._now(), number, client, model.name, demand, want))
         try:
             grant = await granted
+        except Refused:
+            raise
         except BaseException:
-            if self._waiting.pop(number, None):
+            if self._waiting.pop(number, None) is not None:
                 self._tell(events.Cancelled(self._now(), number))
-            elif granted.done() and not granted.cancelled() and granted.exception() is None:
-                self._tell(
-                    events.Released(self._now(), number)
-                )  # granted in the same moment as we were cancelled
+            else:  # answered in the same moment: if it was a grant, the slot is free again
+                self._release(number)
             raise
         try:
-            runner = self._runner(grant.runner)
-            self._begin(grant.runner)
             try:
-                yield Slot(runner, grant.context)
+                yield Slot(self._runner(grant.runner), grant.context)
             except RunnerDied as exc:
                 if self._stopping:
                     raise _shutting_down() from exc
                 raise
-            finally:
-                self._end(grant.runner)
         finally:
-            self._tell(events.Released(self._now(), number))
+            self._release(number)
 
     def unload(self, key: str) -> None:
         """Let a model go when its requests have ended."""
@@ -185,11 +182,15 @@ class Herd:
 
     def _perform(self, action: actions.Action) -> None:
         match action:
+            # Who was cancelled a moment ago, and has not run since, has a cancelled future: `slot` deals with it.
             case actions.Grant(request=request):
-                if waiting := self._waiting.pop(request, None):
+                self._granted.add(request)
+                waiting = self._waiting.pop(request)
+                if not waiting.done():
                     waiting.set_result(action)
             case actions.Refuse(request=request, code=code, message=message):
-                if waiting := self._waiting.pop(request, None):
+                waiting = self._waiting.pop(request)
+                if not waiting.done():
                     waiting.set_exception(Refused(code, message))
             case actions.Load():
                 log.info("loading %s: %s", action.name, action.why)
@@ -207,7 +208,7 @@ class Herd:
             case actions.Measure():
                 self._start(self._measure())
             case actions.Explain(key=key, why=why):
-                log.info("%s: %s", key[-12:], why)
+                log.info("%s: %s", self._models[key].name if key in self._models else key, why)
             case actions.Snapshot():
                 pass  # the cache that survives swaps has no owner yet; the policy does not ask for it
 
@@ -230,15 +231,10 @@ class Herd:
         except KeyError:
             raise RunnerDied("the model runner ended before the request could start") from None
 
-    def _begin(self, number: int) -> None:
-        busy = self._busy.get(number, 0)
-        if not busy:
-            self._busy_since[number] = self._now()
-        self._busy[number] = busy + 1
-
-    def _end(self, number: int) -> None:
-        self._busy[number] -= 1
-        if self._stopping and not any(self._busy.values()):
+    def _release(self, request: int) -> None:
+        self._granted.discard(request)
+        self._tell(events.Released(self._now(), request))
+        if self._stopping and not self._granted:
             self._idle.set()
 
     async def _measure(self) -> None:
@@ -268,7 +264,6 @@ class Herd:
             raise
         finally:
             del self._unload[number]
-            self._busy_since.pop(number, None)
             self._tell(events.Gone(self._now(), number))
 
     async def _launch(self, load: actions.Load, model: Loadable) -> Runner | None:
@@ -299,7 +294,7 @@ class Herd:
         )
         unwanted = asyncio.create_task(self._unload[number].wait())
         exited = asyncio.create_task(runner.child.exited.wait())
-        hung = asyncio.create_task(self._hangs(number, runner))
+        hung = asyncio.create_task(self._hangs(runner))
         try:
             done, _ = await asyncio.wait({unwanted, exited, hung}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -312,16 +307,14 @@ class Herd:
             if hung in done:
                 await runner.child.kill()
 
-    async def _hangs(self, number: int, runner: Runner) -> None:
-        """Returns when the runner has been busy and silent for too long."""
+    async def _hangs(self, runner: Runner) -> None:
+        """Returns when the runner has kept somebody waiting for too long. A client that is slow to read its own
+        answer keeps nobody waiting."""
         if self._stall is None:
             await asyncio.Event().wait()
             return
-        while True:
+        while runner.silence() <= self._stall:
             await asyncio.sleep(min(self._stall / 4, 10.0))
-            silent_since = max(runner.last_heard, self._busy_since.get(number, 0.0))
-            if self._busy.get(number, 0) and self._now() - silent_since > self._stall:
-                return
 
 
 def _shutting_down() -> Refused:

@@ -3,61 +3,102 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+from collections.abc import Callable, Mapping, Sequence
 
-from tropa.devices import inventory
-from tropa.engines.launch import Launch
+from tropa.devices import inventory, nvidia, process
+from tropa.devices.device import DeviceMemory
 from tropa.runners.child import Child
 from tropa.runners.choice import EngineChoice
+from tropa.runners.errors import LoadFailed
+from tropa.runners.launching import launch_of
 from tropa.runners.loadable import Loadable
 from tropa.runners.memorybook import MemoryBook
-from tropa.runners.rundir import Berth, RunDir
+from tropa.runners.rundir import RunDir
 from tropa.runners.runner import Runner
 from tropa.scheduler.actions import Load
 from tropa.scheduler.demand import Demand
-from tropa.scheduler.machine import CPU, Device, Usage
+from tropa.scheduler.machine import CPU, Device, Kind, Usage
 from tropa.settings import Settings
 
 engine_log = logging.getLogger("tropa.engine")
+log = logging.getLogger("tropa.runners")
 
-MIB = 1 << 20
+RETURN_SHARE = 0.75  # of what a runner held on a GPU must be free again before its memory counts as free
+RETURN_PAUSE, RETURN_LIMIT = 0.25, 5.0  # seconds: drivers report late
+
+Inventory = Callable[[], Sequence[DeviceMemory]]
 
 
 class LocalLauncher:
-    """The launcher of a server without a cluster."""
+    """The launcher of a server without a cluster. `devices` is the seam where tests simulate GPUs."""
 
-    def __init__(self, choice: EngineChoice, rundir: RunDir, settings: Settings) -> None:
+    def __init__(
+        self,
+        choice: EngineChoice,
+        rundir: RunDir,
+        settings: Settings,
+        devices: Inventory = inventory.devices,
+    ) -> None:
         self._choice = choice
         self._rundir = rundir
         self._settings = settings
-        self._book = MemoryBook(settings.state / "memory.json")
+        self._inventory = devices
+        self._book = MemoryBook(settings.state / "memory.json", lambda: choice.name)
+        self._known: dict[str, DeviceMemory] = {}
+
+    async def devices(self) -> tuple[Device, ...]:
+        """The devices that the engine can use. Waits for the choice of the engine only if there are GPUs at all."""
+        found = await asyncio.to_thread(self._inventory)
+        if any(each.is_gpu for each in found):
+            with contextlib.suppress(LoadFailed):
+                await self._choice.engine()
+        usable = [each for each in found if not each.is_gpu or each.library in self._choice.libraries]
+        self._known = {each.id: each for each in usable}
+        return tuple(_as_device(each) for each in usable)
 
     async def launch(self, load: Load, model: Loadable) -> Runner:
         """See herd.Launcher."""
         engine = await self._choice.engine()
         berth = self._rundir.berth()
-        launch = launch_of(load, model, berth, self._settings)
+        launch = launch_of(load, model, berth, self._settings, self._known)
 
         def record(child: Child) -> None:
             self._rundir.record(berth.alias, child.pid)
+            forgetting = asyncio.create_task(self._forget(berth.alias, child))
+            forgetting.add_done_callback(lambda _: None)
 
-        try:
-            runner = await Runner.load(
-                engine, launch, stall=self._settings.load_timeout, on_line=engine_log.debug, on_start=record
-            )
-        except BaseException:
-            self._rundir.forget(berth.alias)
-            raise
-        return runner
+        return await Runner.load(
+            engine, launch, stall=self._settings.load_timeout, on_line=engine_log.debug, on_start=record
+        )
+
+    async def _forget(self, alias: str, child: Child) -> None:
+        await child.exited.wait()
+        self._rundir.forget(alias)
 
     async def measure(self, runners: dict[int, Runner]) -> tuple[tuple[Device, ...], tuple[Usage, ...]]:
         """See herd.Launcher."""
+        devices = await self.devices()
         pids = {number: runner.child.pid for number, runner in runners.items()}
-        return await asyncio.to_thread(_measure, pids)
+        return devices, await asyncio.to_thread(_usage, pids, any(each.kind is Kind.GPU for each in devices))
 
     async def release(self, load: Load) -> None:
-        """See herd.Launcher. Host memory is back when the process has been waited for."""
+        """See herd.Launcher. Host memory is back when the process has been waited for; GPU drivers take a while."""
+        gpus = load.placement.gpus
+        if not gpus or all(self._known[gpu].integrated for gpu in gpus if gpu in self._known):
+            return
+        held = sum(load.placement.promised.get(gpu, 0) for gpu in gpus)
+        before = await self._free(gpus)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETURN_LIMIT):
+                while (now := await self._free(gpus)) - before < held * RETURN_SHARE:
+                    before = min(before, now)
+                    await asyncio.sleep(RETURN_PAUSE)
+
+    async def _free(self, gpus: Sequence[str]) -> int:
+        return sum(each.free for each in await asyncio.to_thread(self._inventory) if each.id in gpus)
 
     def recall(self, model: Loadable) -> Demand:
         """See herd.Launcher."""
@@ -69,39 +110,18 @@ class LocalLauncher:
             self._book.remember(model.demand, load.placement, usage.bytes)
 
 
-def _measure(pids: dict[int, int]) -> tuple[tuple[Device, ...], tuple[Usage, ...]]:
-    return inventory.devices(), tuple(
-        Usage(number, {CPU: inventory.process_memory(pid)}) for number, pid in pids.items()
-    )
+def _usage(pids: Mapping[int, int], gpus: bool) -> tuple[Usage, ...]:
+    found = []
+    for number, pid in pids.items():
+        held = process.memory(pid)
+        used = {CPU: held.total}
+        if gpus:
+            used |= nvidia.used_by(pid, os.environ)
+        if held.total:
+            found.append(Usage(number, used, held.mapped))
+    return tuple(found)
 
 
-def launch_of(load: Load, model: Loadable, berth: Berth, settings: Settings) -> Launch:
-    """The one place where a decision becomes start-up parameters."""
-    placement, want = load.placement, load.want
-    return Launch(
-        model=model.weights,
-        address=berth.address,
-        alias=berth.alias,
-        context=placement.context,
-        slots=placement.slots,
-        threads=want.num_thread or cores(),
-        batch=placement.batch,
-        gpu_layers=placement.gpu_layers,
-        tensor_split=tuple(float(share) for share in placement.tensor_split)
-        if len(placement.gpus) > 1
-        else (),
-        cache_type=settings.kv_cache_type,
-        flash_attention=settings.flash_attention,
-        mmap=want.use_mmap,
-        embedding=model.demand.embedding,
-        cache_ram_mib=model.demand.prompt_cache // MIB,
-        projector=model.projector,
-        adapters=model.adapters,
-    )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _as_device(found: DeviceMemory) -> Device:
+    kind = Kind.GPU if found.is_gpu else Kind.CPU
+    return Device(found.id, kind, found.total, found.free, found.library, found.integrated, found.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ MOST_SHAPES = 16
 
 
 class MemoryBook:
-    """`engine` is what else the figures depend on; another engine finds no entries of the first."""
+    """Entries of one engine are nothing to another: `engine` names the one in use."""
 
-    def __init__(self, path: Path, engine: str = "") -> None:
+    def __init__(self, path: Path, engine: Callable[[], str] = lambda: "") -> None:
         self._path = path
         self._engine = engine
         self._known: dict[str, tuple[Measured, ...]] | None = None
@@ -35,11 +35,12 @@ class MemoryBook:
 
     def recall(self, demand: Demand) -> Demand:
         """The demand with what is remembered of it; the same object again until more is known."""
-        if (kept := self._recalled.get(demand.key)) and kept[0] is demand:
+        name = self._name(demand)
+        if (kept := self._recalled.get(name)) and kept[0] is demand:
             return kept[1]
-        measured = self._entries().get(self._name(demand), ())
+        measured = self._entries().get(name, ())
         full = replace(demand, measured=measured) if measured else demand
-        self._recalled[demand.key] = (demand, full)
+        self._recalled[name] = (demand, full)
         return full
 
     def remember(self, demand: Demand, placement: Placement, used: Mapping[str, int]) -> None:
@@ -59,12 +60,15 @@ class MemoryBook:
         entries[name] = (*others[-(MOST_SHAPES - 1) :], entry)
         while len(entries) > MOST_MODELS:
             del entries[next(iter(entries))]
-        self._recalled.pop(demand.key, None)
         if entry not in before:
+            self._recalled.pop(name, None)
             self._write(entries)
 
     def _name(self, demand: Demand) -> str:
-        return f"{demand.key}|{self._engine}"
+        weights = sum(
+            layer.weights for layer in demand.layers
+        )  # a file of the same path may be another model by now
+        return f"{demand.key}|{weights}|{self._engine()}"
 
     def _entries(self) -> dict[str, tuple[Measured, ...]]:
         if self._known is None:

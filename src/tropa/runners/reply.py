@@ -93,6 +93,17 @@ class Failure(Struct, frozen=True):
     error: EngineFault = EngineFault()
 
 
+class LoadedModel(Struct, frozen=True):
+    id: str = ""
+
+
+class Models(Struct, frozen=True):
+    """`/v1/models`: the model that the engine has loaded, under the alias it was given."""
+
+    data: list[LoadedModel] = []
+
+
 decode_completion = msgspec.json.Decoder(Completion).decode
 decode_chat = msgspec.json.Decoder(ChatChunk).decode
 decode_failure = msgspec.json.Decoder(Failure).decode
+decode_models = msgspec.json.Decoder(Models).decode

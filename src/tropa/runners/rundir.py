@@ -18,15 +18,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from tropa.engines.launch import Address
 
 log = logging.getLogger("tropa.runners")
 
 SOCKET_PATH_LIMIT = 100  # bytes: the kernel takes 104 to 108 with the final zero
-LOCK = "server.lock"
-JUST_MADE = 60.0  # seconds within which a folder without a lock may still be getting one
+JUST_MADE = 60.0  # seconds within which an empty folder without a lock may still be getting one
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class RunDir:
     def __init__(self, home: Path | None = None) -> None:
         self._home = home or runtime_home()
         self.path = self._home / f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._lock: IO[bytes] | None = None
+        self._lock: int | None = None
 
     def open(self) -> None:
         """Make the folder. Raises OSError."""
@@ -52,7 +50,8 @@ class RunDir:
         if sys.platform != "win32":
             import fcntl
 
-            self._lock = (self.path / LOCK).open("wb")
+            # On the folder itself: programs that tidy up temporary folders take old files, and leave locked folders.
+            self._lock = os.open(self.path, os.O_RDONLY)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def berth(self) -> Berth:
@@ -76,8 +75,9 @@ class RunDir:
     def close(self) -> None:
         """Remove the folder: every engine has ended."""
         shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock:
-            self._lock.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def sweep(self) -> list[int]:
         """End what servers that are no more left behind; returns the process numbers of engines that were ended."""
@@ -115,17 +115,22 @@ def _recorded_pid(record: Path) -> int | None:
 
 
 def _abandoned(folder: Path) -> bool:
-    """Whether the server that made the folder has ended: it holds a lock on a file in it for as long as it lives."""
+    """Whether the server that made the folder has ended: it holds a lock on it for as long as it lives."""
     import fcntl
 
     try:
-        with (folder / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except FileNotFoundError:  # perhaps it is being made just now
-        return time.time() - folder.stat().st_mtime > JUST_MADE
-    return True
+    finally:
+        os.close(lock)
+    if any(folder.iterdir()):
+        return True
+    return time.time() - folder.stat().st_mtime > JUST_MADE  # perhaps it is being made just now
 
 
 def _end_if_ours(pid: int, alias: str) -> bool:

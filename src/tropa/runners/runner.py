@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -14,10 +14,10 @@ import msgspec
 from tropa.engines.engine import Engine
 from tropa.engines.launch import Launch
 from tropa.runners.child import Child
-from tropa.runners.complaint import complaint, ran_out_of_memory
+from tropa.runners.complaint import complaint, last_words, ran_out_of_memory
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
-from tropa.runners.exchange import ConnectionBroken, Lines, connect
-from tropa.runners.reply import decode_failure
+from tropa.runners.exchange import ConnectionBroken, Exchange, Lines, connect
+from tropa.runners.reply import decode_failure, decode_models
 
 POLL_FIRST, POLL_MOST = 0.005, 0.1  # seconds between looks at a loading engine: a small model loads in 50 ms
 CALL_LIMIT = 64 << 20  # bytes of an answer that is read whole
@@ -29,8 +29,8 @@ class Runner:
     def __init__(self, launch: Launch, child: Child) -> None:
         self.launch = launch
         self.child = child
-        self.last_heard = 0.0
-        """When the engine last sent a byte of an answer, by the event loop's clock."""
+        self._exchanges: set[Exchange] = set()
+        self._last_heard = 0.0
 
     @classmethod
     async def load(
@@ -51,22 +51,28 @@ class Runner:
             child = await Child.start(engine.command(launch), on_line)
         except OSError as exc:
             raise LoadFailed(f"the engine {engine.name} cannot be started: {exc}") from exc
-        if on_start:
-            on_start(child)
         runner = cls(launch, child)
         try:
+            if on_start:
+                on_start(child)
             await runner._until_ready(stall)
         except BaseException:
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(child.kill())
+                await asyncio.shield(runner._kill())
             raise
         return runner
 
     async def stop(self) -> None:
         """Ask the process to end, insist, wait for it."""
         await self.child.stop()
-        if self.launch.address.socket:
-            self.launch.address.socket.unlink(missing_ok=True)
+        self._clear_address()
+
+    def silence(self) -> float:
+        """Seconds for which somebody has waited for a word of the engine and it said none to anybody."""
+        waiting = [each.waiting_since for each in self._exchanges if each.waiting_since is not None]
+        if not waiting:
+            return 0.0
+        return asyncio.get_running_loop().time() - max(self._last_heard, min(waiting))
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """One question, one JSON answer. Raises EngineRefused, ContextExceeded, RunnerDied."""
@@ -85,30 +91,27 @@ class Runner:
         """
         try:
             now = asyncio.get_running_loop().time
-            exchange = await connect(self.launch.address, "POST", path, body)
-            try:
+            async with self._exchange("POST", path, body) as exchange:
                 status = await exchange.status()
-                if status >= 400:
-                    raise refusal(status, b"".join([chunk async for chunk in exchange.body()]))
-                lines = Lines()
-                async for chunk in exchange.body():
-                    self.last_heard = now()
-                    for line in lines.feed(chunk):
-                        if line.startswith(b"data: "):
-                            if line == b"data: [DONE]":
-                                return
-                            yield line[6:]
-                        elif line.startswith(b"error: "):
-                            yield b'{"error":' + line[7:] + b"}"
-            finally:
-                exchange.abort()
+                async with aclosing(exchange.body()) as chunks:
+                    if status >= 400:
+                        raise refusal(status, b"".join([chunk async for chunk in chunks]))
+                    lines = Lines()
+                    async for chunk in chunks:
+                        self._last_heard = now()
+                        for line in lines.feed(chunk):
+                            if line.startswith(b"data: "):
+                                if line == b"data: [DONE]":
+                                    return
+                                yield line[6:]
+                            elif line.startswith(b"error: "):
+                                yield b'{"error":' + line[7:] + b"}"
         except ConnectionBroken as exc:
             raise await self._broken(exc) from exc
 
     async def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
         try:
-            exchange = await connect(self.launch.address, method, path, body)
-            try:
+            async with self._exchange(method, path, body) as exchange:
                 status = await exchange.status()
                 content = bytearray()
                 async with aclosing(exchange.body()) as chunks:
@@ -116,11 +119,29 @@ class Runner:
                         content += chunk
                         if len(content) > CALL_LIMIT:
                             raise ConnectionBroken(f"the engine's answer is longer than {CALL_LIMIT} bytes")
+                self._last_heard = asyncio.get_running_loop().time()
                 return status, bytes(content)
-            finally:
-                exchange.abort()
         except ConnectionBroken as exc:
             raise await self._broken(exc) from exc
+
+    @asynccontextmanager
+    async def _exchange(self, method: str, path: str, body: Any) -> AsyncIterator[Exchange]:
+        exchange = await connect(self.launch.address, method, path, body)
+        self._exchanges.add(exchange)
+        try:
+            yield exchange
+        finally:
+            self._exchanges.discard(exchange)
+            exchange.abort()
+
+    async def _kill(self) -> None:
+        await self.child.kill()
+        self._clear_address()
+
+    def _clear_address(self) -> None:
+        """An engine that was killed leaves its socket behind, and none can ever listen there again."""
+        if self.launch.address.socket:
+            self.launch.address.socket.unlink(missing_ok=True)
 
     async def _broken(self, exc: ConnectionBroken) -> RunnerDied:
         """Why a connection broke: if the process has just died, that is the news."""
@@ -129,7 +150,7 @@ class Runner:
                 await self.child.exited.wait()
         if self.child.status is None:
             return RunnerDied(str(exc))
-        detail = complaint(self.child.lines)
+        detail = last_words(self.child.lines)
         return RunnerDied(self.child.ending() + (f": {detail}" if detail else ""))
 
     async def _until_ready(self, stall: float | None) -> None:
@@ -143,7 +164,7 @@ class Runner:
                     out_of_memory=ran_out_of_memory(self.child.lines),
                 )
             if stall is not None and time.monotonic() - self.child.last_output > stall:
-                detail = complaint(self.child.lines) or next(reversed(self.child.lines), "")
+                detail = complaint(self.child.lines)
                 raise LoadFailed(f"timed out waiting for llama-server to start - {detail}")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -160,13 +181,16 @@ class Runner:
                 try:
                     if await exchange.status() != 200:  # 503 while it loads
                         return False
-                    models = msgspec.json.decode(b"".join([chunk async for chunk in exchange.body()]))
+                    models = decode_models(b"".join([chunk async for chunk in exchange.body()]))
                 finally:
                     exchange.abort()
-        except (ConnectionBroken, TimeoutError, msgspec.DecodeError):
+        except (ConnectionBroken, TimeoutError):
             return False
-        names = {str(entry.get("id")) for entry in models.get("data", []) if isinstance(entry, dict)}
-        if self.launch.alias not in names:
+        except msgspec.DecodeError as exc:
+            raise LoadFailed(
+                f"something else than an engine answers at {self.launch.address}: {exc}"
+            ) from exc
+        if self.launch.alias not in {entry.id for entry in models.data}:
             raise LoadFailed(f"something else than our engine answers at {self.launch.address}")
         return True
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tropa.scheduler.actions import Placement
 from tropa.scheduler.demand import Demand
-from tropa.scheduler.fairqueue import FairQueue
+from tropa.scheduler.fairqueue import FairQueue, Rounds
 from tropa.scheduler.placement import Ask, Costs
 from tropa.scheduler.reload import serves
 from tropa.scheduler.request import Request
@@ -20,6 +20,7 @@ class Model:
 
     key: str
     costs: Costs
+    rounds: Rounds = field(default_factory=Rounds)
     now: FairQueue = field(default_factory=FairQueue)
     later: FairQueue = field(default_factory=FairQueue)
     runner: Runner | None = None
@@ -55,6 +56,7 @@ class Model:
 
     def join(self, request: Request) -> None:
         """Wait in the right queue."""
+        request.round = self.rounds.join(request.client)
         runner = self.runner
         if runner is not None and runner.draining_for is None and serves(runner.setup, request.shape):
             self.now.push(request)
@@ -63,6 +65,7 @@ class Model:
 
     def leave(self, request: Request) -> None:
         """Stop waiting, wherever it is."""
+        self.rounds.leave(request)
         if not self.later.discard(request):
             self.now.discard(request)
 
@@ -70,8 +73,8 @@ class Model:
         """The runner is lost to those who wait: they need a load."""
         if not self.later:
             self.now, self.later = self.later, self.now
-        while self.now:
-            self.later.push(self.now.pop())
+        for request in self.now.take_all():
+            self.later.push(request)
 
     def admit_all(self) -> None:
         """There is a runner (loading, or no longer draining): whoever it can serve waits for it."""
@@ -81,8 +84,5 @@ class Model:
         if not self.now and len(served) == len(self.later.shapes):  # the usual case, whatever the number
             self.now, self.later = self.later, self.now
         elif served:
-            kept = FairQueue()
-            while self.later:
-                request = self.later.pop()
-                (self.now if request.shape in served else kept).push(request)
-            self.later = kept
+            for request in self.later.take_all():
+                (self.now if request.shape in served else self.later).push(request)

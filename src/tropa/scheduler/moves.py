@@ -51,6 +51,7 @@ def grant_all(state: State, model: Model, out: list[Action]) -> None:
         return
     while model.now and len(runner.busy) < runner.slots:
         request = model.now.pop()
+        model.rounds.serve(request)
         state.waiting -= 1
         request.runner = runner.id
         runner.busy.add(request.id)

@@ -19,4 +19,6 @@ class Request:
     at: float
     want: Want
     shape: Shape
+    round: int = 0
+    """Its turn among those waiting for the model (fairqueue.py)."""
     runner: int | None = None

@@ -83,7 +83,9 @@ class Server:
     async def run(self) -> None:
         settings = self._settings
         launcher = LocalLauncher(self._choice, self._rundir, settings)
-        herd = Herd(Scheduler(policy(settings)), launcher, stall=settings.serve_timeout)
+        herd = Herd(
+            Scheduler(policy(settings, await launcher.devices())), launcher, stall=settings.serve_timeout
+        )
         service = Service(Models(self._library, settings), herd)
         host = settings.host.host
         app = application(service, self._origins, loopback=is_loopback(host))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-
-_EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Chat:
     can_think: bool = False
     stored: tuple[Turn, ...] = ()
     turns: tuple[Turn, ...] = ()
-    options: Mapping[str, object] = field(default=_EMPTY)
+    options: Mapping[str, object] = field(default_factory=dict)
     format: object = None
     think: bool | str | None = None
     keep_alive: str | int | None = None

@@ -33,7 +33,9 @@ class Spread:
 
     def record(self) -> dict[str, float]:
         """For the JSON line: four significant digits are more than the machine can repeat."""
-        return {name: float(f"{value:.4g}") for name, value in asdict(self).items()}
+        return {name: float(f"{value:.4g}") for name, value in asdict(self).items() if name != "count"} | {
+            "count": self.count
+        }
 
 
 def percentile(values: Sequence[float], share: float) -> float:

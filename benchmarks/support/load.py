@@ -86,6 +86,11 @@ def charged(server: Server, plan: Plan) -> Charged:
     return Charged(outcome, server.cpu() - before)
 
 
+def first_token(plan: Plan) -> float:
+    """Seconds to the first token of a plan of one request."""
+    return run(plan).first[0]
+
+
 def to_tropa(server: Server, plan: Plan) -> Plan:
     """The same plan, addressed to a server."""
     return msgspec.structs.replace(plan, socket="", port=server.port)
@@ -103,3 +108,23 @@ def to_bare(bare: Bare, plan: Plan) -> Plan:
 def seeded(plan: Plan, number: int) -> Plan:
     """The same plan with other prompts."""
     return msgspec.structs.replace(plan, seed=number)
+
+
+def of_model(plan: Plan, model: str) -> Plan:
+    """The same plan for another model."""
+    return msgspec.structs.replace(plan, model=model)
+
+
+def shorter(plan: Plan) -> Plan:
+    """One request per stream: to load, and to warm."""
+    return msgspec.structs.replace(plan, requests=1)
+
+
+def for_seconds(plan: Plan, seconds: float) -> Plan:
+    """The same plan with another limit in time."""
+    return msgspec.structs.replace(plan, seconds=seconds)
+
+
+def patient(plan: Plan, timeout: float) -> Plan:
+    """The same plan with more or less time for each request."""
+    return msgspec.structs.replace(plan, timeout=timeout)

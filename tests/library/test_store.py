@@ -158,13 +158,14 @@ def test_a_folder_in_the_way_is_one_clear_error(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_store_can_be_read(store: Store) -> None:
     put(store, X, b"a")
     paths = [store.root, *store.root.rglob("*")]
     try:
         for path in paths:
             path.chmod(path.stat().st_mode & ~0o222)
+        if os.access(store.root, os.W_OK):
+            pytest.skip("root may write anywhere")
         assert store.find(X) is not None
         with pytest.raises(StoreUnusable, match="Permission denied"):
             store.remove(X)

@@ -73,7 +73,7 @@ def flush_log() -> None:
 
     with contextlib.suppress(AttributeError, OSError):  # exported by the wheels for Linux and macOS
         library = ctypes.CDLL(xllamacpp.xllamacpp.__file__)
-        current, flush = library._Z15common_log_mainv, library._Z16common_log_flushP10common_log
+        current, flush = library["_Z15common_log_mainv"], library["_Z16common_log_flushP10common_log"]
         current.restype = ctypes.c_void_p
         flush.argtypes, flush.restype = [ctypes.c_void_p], None
         flush(current())

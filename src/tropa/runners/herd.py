@@ -313,7 +313,7 @@ class Herd:
         if self._stall is None:
             await asyncio.Event().wait()
             return
-        while runner.silence() <= self._stall:
+        while runner.silence() <= self._stall:  # noqa: ASYNC110 - time is what it waits for
             await asyncio.sleep(min(self._stall / 4, 10.0))
 
 

@@ -9,6 +9,7 @@ from tropa.devices import host
 from tropa.devices.device import DeviceMemory
 from tropa.devices.visible import VARIABLES
 from tropa.engines.launch import Launch
+from tropa.runners.demand import maps
 from tropa.runners.loadable import Loadable
 from tropa.runners.rundir import Berth
 from tropa.scheduler.actions import Load
@@ -37,7 +38,7 @@ def launch_of(
         tensor_split=split,
         cache_type=want.kv_type or settings.kv_cache_type,
         flash_attention=flash,
-        mmap=want.use_mmap,
+        mmap=maps(model.weights) if want.use_mmap is None and not placement.gpus else want.use_mmap,
         embedding=model.demand.embedding,
         cache_ram_mib=model.demand.prompt_cache // MIB,
         projector=model.projector,

@@ -34,6 +34,7 @@ class Models:
             projectors=tuple(blob.path for blob in model.projectors),
             adapters=tuple(blob.path for blob in model.adapters),
             cache_type=self._settings.kv_cache_type,
+            flash_attention=self._settings.flash_attention is not False,
         )
         self._loaded[model.name.short] = model
         return Loadable(

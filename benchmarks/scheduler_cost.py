@@ -151,7 +151,9 @@ def measure(name: str, gpus: int, models: int, waiting: int, events: int) -> dic
         "p99_us": round(every[len(every) * 99 // 100] / 1000, 1),
         "max_us": round(every[-1] / 1000, 1),
     }
-    print(f"{name}: mean {result['mean_us']} us, median {result['median_us']}, p99 {result['p99_us']}, ", end="")
+    print(
+        f"{name}: mean {result['mean_us']} us, median {result['median_us']}, p99 {result['p99_us']}, ", end=""
+    )
     print(f"max {result['max_us']} over {len(every)} events, {world.waiting} waiting")
     for kind, costs in sorted(world.costs.items()):
         costs.sort()

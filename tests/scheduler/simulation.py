@@ -249,7 +249,10 @@ class Simulation:
         taken = dict.fromkeys((d.id for d in self.setting.devices), 0)
         shared = {d.id for d in self.setting.devices if d.integrated}
         for runner, process in self.processes.items():
-            part = {d: size // 2 if not process.ready or process.ending else size for d, size in process.uses.items()}
+            part = {
+                d: size // 2 if not process.ready or process.ending else size
+                for d, size in process.uses.items()
+            }
             for device, size in part.items():
                 taken[device] += size
                 if device in shared:
@@ -372,7 +375,9 @@ class Simulation:
         """The longest that the model at the head of the line can be kept waiting: a load under way ends, serves its
         residency or the head's patience ends, the running work drains, processes go, memory is measured."""
         policy = self.setting.policy
-        residency = max(policy.residency_least, min(policy.residency_factor * max(LOAD_SECONDS), policy.residency_most))
+        residency = max(
+            policy.residency_least, min(policy.residency_factor * max(LOAD_SECONDS), policy.residency_most)
+        )
         return (
             max(LOAD_SECONDS)
             + max(policy.patience, residency)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from tropa.scheduler.actions import Fit, Placement
 from tropa.scheduler.ledger import Ledger, Room, take
 from tropa.scheduler.model import Model
-from tropa.scheduler.placement import PARTIAL_SHARE, Ask, place
+from tropa.scheduler.placement import PARTIAL_SHARE, Ask, Hope, place
 from tropa.scheduler.policy import Policy
 from tropa.scheduler.reload import Shape, cap_context, step_up
 
@@ -62,15 +62,18 @@ def _distinct(*values: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def alone(model: Model, ask: Ask, ledger: Ledger) -> Placement | None:
-    """Its place if nothing of ours were running: the measure for every other place. None: there is no hope as
-    long as others use what they use."""
-    found = model.alone.get(ask)
-    if found is None or found[0] != ledger.version:
-        if len(model.alone) > 64:
-            model.alone.clear()
-        found = model.alone[ask] = (ledger.version, place(model.costs, ask, ledger.capacity, ledger))
-    return found[1]
+def alone(model: Model, shape: Shape, floor: int, ledger: Ledger) -> Hope:
+    """Its place if nothing of ours were running."""
+    known = (shape, floor, model.short_of_memory)
+    hope = model.hopes.get(known)
+    if hope is None or hope.version != ledger.version:
+        if len(model.hopes) > 64:  # a client that counts its contexts up one by one
+            model.hopes.clear()
+        ask = ask_for(model, shape, floor, ledger.policy)
+        target = place(model.costs, ask, ledger.capacity, ledger)
+        narrowed = ask if target is None else no_worse_than(ask, target)
+        hope = model.hopes[known] = Hope(ledger.version, ask, target, narrowed)
+    return hope
 
 
 def beside(model: Model, ask: Ask, fixed: Mapping[str, int], ledger: Ledger) -> Placement | None:

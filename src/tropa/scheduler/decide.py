@@ -16,7 +16,7 @@ import math
 
 from tropa.scheduler import texts
 from tropa.scheduler.actions import Action, Refusal, Refuse, WakeAt
-from tropa.scheduler.asks import alone, ask_for
+from tropa.scheduler.asks import alone
 from tropa.scheduler.events import Asked
 from tropa.scheduler.machine import CPU
 from tropa.scheduler.model import Model
@@ -94,12 +94,11 @@ def _admit(state: State, asked: Asked, out: list[Action]) -> None:
     elif model.later and state.ledger.seen:
         # Refused before anything is unloaded for it. Where it fails only for what others use, the line
         # decides, after a fresh measurement.
-        ask = ask_for(model, shape, 0, state.policy)
-        hopeless = alone(model, ask, state.ledger) is None and (
-            not state.stale or place(model.costs, ask, state.ledger.limits, state.ledger) is None
-        )
-        if hopeless:
-            refusal = too_big(state, model, ask, request.id, shape)
+        hope = alone(model, shape, 0, state.ledger)
+        if hope.place is None and (
+            not state.stale or place(model.costs, hope.ask, state.ledger.limits, state.ledger) is None
+        ):
+            refusal = too_big(state, model, hope.ask, request.id, shape)
     if refusal is not None:
         state.end_waiting(request)
         out.append(refusal)

@@ -45,10 +45,12 @@ def record(state: State, event: events.Event) -> None:
                 del state.runners[runner.id]
                 state.memory_moved = state.line_dirty = True
         case events.DevicesSeen():
+            version = state.ledger.version
             state.ledger.see(event)
+            if state.measure_asked or state.ledger.version != version:
+                state.line_dirty = True
             state.measured_at = state.now
             state.memory_moved = state.measure_asked = False
-            state.line_dirty = True
         case events.Unwanted():
             model = state.models.get(event.key)
             if model is not None and model.runner is not None:
@@ -99,11 +101,13 @@ def _loaded(state: State, event: events.Loaded) -> None:
     runner.context, runner.slots = event.context, max(1, event.slots)
     _restart_timer(state, runner)
     more = growth(model.costs, runner.placement.promised)
+    promised = state.ledger.held(runner.id)
     state.ledger.settle(runner.id, event.used, event.mapped, more, state.now)
     model.failures = model.hot_context = 0
     model.short_of_memory = False
     state.memory_moved = True
-    if state.line:
+    awaited = runner.id in state.awaited or model.key in state.line
+    if state.line and (awaited or state.ledger.held(runner.id) != promised):
         state.line_dirty = True
     state.touched[model.key] = model
 

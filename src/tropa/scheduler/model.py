@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tropa.scheduler.actions import Placement
 from tropa.scheduler.demand import Demand
 from tropa.scheduler.fairqueue import FairQueue, Rounds
-from tropa.scheduler.placement import Ask, Costs
-from tropa.scheduler.reload import serves
+from tropa.scheduler.placement import Costs, Hope
+from tropa.scheduler.reload import Shape, serves
 from tropa.scheduler.request import Request
 from tropa.scheduler.runner import Runner
 
@@ -33,10 +32,11 @@ class Model:
     """Its last load ran out of memory: the next is the one retry."""
     failures: int = 0
     deaths: int = 0
-    alone: dict[Ask, tuple[int, Placement | None]] = field(default_factory=dict)
-    """Where it would go on a machine of its own, with the ledger's version that was true for."""
-    told: str = ""
-    """What the log was last told of its waiting."""
+    hopes: dict[tuple[Shape, int, bool], Hope] = field(default_factory=dict)
+    """Where it would go on a machine of its own: per shape, floor and shortness of memory (asks.py)."""
+    told: tuple[int, ...] = ()
+    told_why: str = ""
+    """What the log was last told of its waiting: the gist and the words."""
 
     @property
     def demand(self) -> Demand:
@@ -52,7 +52,7 @@ class Model:
         """A request brought a description; a new object means that something was learned."""
         if demand is not self.costs.demand:
             self.costs = Costs(demand)
-            self.alone.clear()
+            self.hopes.clear()
 
     def join(self, request: Request) -> None:
         """Wait in the right queue."""

@@ -25,6 +25,8 @@ def drain(state: State, runner: Runner, for_key: str, out: list[Action]) -> None
     state.draining[runner.id] = runner
     if first:
         model = state.models[runner.key]
+        if for_key != runner.key:
+            state.end_turn(model)
         model.postpone_all()
         state.settle_line(model)
         why = f"takes no more requests, to make room for {for_key}"

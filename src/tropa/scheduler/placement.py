@@ -65,6 +65,20 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Hope:
+    """What a model would get on a machine of its own: the measure for every other place.
+
+    `place` None: there is no hope as long as others use what they use. `narrowed` asks for no less.
+    """
+
+    version: int
+    """Of the ledger for which this is true."""
+    ask: Ask
+    place: Placement | None
+    narrowed: Ask
+
+
+@dataclass(frozen=True, slots=True)
 class _Size:
     """One (context, slots) to try, with its batch and bytes."""
 

@@ -53,6 +53,8 @@ class State:
     """Something changed that may let a model in the line go on."""
 
     # Time.
+    awaited: set[int] = field(default_factory=set)
+    """Loading runners that somebody in the line counts on."""
     line_due: float = math.inf
     """When the line must be looked at again though nothing happens."""
     timers: list[tuple[float, int]] = field(default_factory=list)
@@ -106,8 +108,14 @@ class State:
         if model.later:
             self.join_line(model)
         elif self.line.pop(model.key, None) is not None:
-            model.told = ""
+            model.told = ()
             self.line_dirty = True  # what it had reserved is free for others
+
+    def end_turn(self, model: Model) -> None:
+        """Its runner goes for somebody else's sake: if it stood in line already, it does so at the end now."""
+        if model.key in self.line:
+            model.line_since = self.now
+            self.line.move_to_end(model.key)
 
     def end_waiting(self, request: Request) -> None:
         """The request ended without a slot."""

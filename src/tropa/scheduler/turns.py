@@ -17,7 +17,7 @@ from itertools import islice
 
 from tropa.scheduler import texts
 from tropa.scheduler.actions import Action, Explain, Fit, Load, Measure, Placement, Refusal, Refuse
-from tropa.scheduler.asks import alone, ask_for, beside, no_worse_than
+from tropa.scheduler.asks import Hope, alone, beside, no_worse_than
 from tropa.scheduler.ledger import Room, add, lesser, take
 from tropa.scheduler.model import Model
 from tropa.scheduler.moves import drain, undrain, unload
@@ -47,6 +47,15 @@ class Intent:
     drains_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """A runner chosen to leave, and whether its time has come."""
+
+    runner: Runner
+    for_key: str
+    come: bool
+
+
 @dataclass(slots=True)
 class Pass:
     """One look at the line. Rooms: `free` is there now; `coming` also counts what is leaving or chosen to
@@ -59,50 +68,54 @@ class Pass:
     running: int = field(init=False)
     staying: int = field(init=False)
     leaving: list[int] = field(init=False)
-    chosen: set[int] = field(default_factory=set)
+    pinned: list[Runner] = field(init=False)
+    ranked: list[Runner] | None = None
+    """Who could leave, least missed first; made when first needed."""
+    chosen: dict[int, Farewell] = field(default_factory=dict)
+    blocked: int = 0
     due: float = math.inf
     intents: dict[str, Intent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         state = self.state
-        self.leaving = [r.id for r in state.runners.values() if r.phase is Phase.LEAVING]
+        runners = state.runners.values()
+        self.leaving = [r.id for r in runners if r.phase is Phase.LEAVING]
+        self.pinned = [r for r in runners if r.pinned and r.phase is not Phase.LEAVING]
         self.free = state.ledger.free()
         self.coming = state.ledger.free(without=self.leaving)
-        self.running = len(state.runners)
+        self.running = len(runners)
         self.staying = self.running - len(self.leaving)
 
     def run(self) -> dict[str, Intent]:
-        """Look at the line once."""
+        """Look at the line once, then let go whoever was chosen."""
         state = self.state
-        blocked = 0
         # Whoever gets its load leaves the line, so a few more than the window are worth a look.
         for key in tuple(islice(state.line, 4 * state.policy.window)):
-            if blocked >= state.policy.window:
+            if self.blocked >= state.policy.window:
                 break
-            model = state.line.get(key)
-            if model is not None and not self.advance(model):
-                blocked += 1
+            if (model := state.line.get(key)) is not None:
+                self.advance(model)
         for runner in list(state.draining.values()):
             if runner.id not in self.chosen:
                 undrain(state, runner, self.out)
+        for farewell in self.chosen.values():
+            self.let_go(farewell)
         state.line_due = self.due
+        state.awaited = {id_ for id_, f in self.chosen.items() if f.runner.phase is Phase.LOADING}
         return self.intents
 
-    def advance(self, model: Model) -> bool:
-        """Do what can be done for the model; whether it has left the line."""
-        state = self.state
+    def advance(self, model: Model) -> None:
+        """Do what can be done for the model."""
         own = model.runner
-        if own is not None and own.draining_for not in (None, model.key) and own.id not in self.chosen:
-            undrain(state, own, self.out)  # nobody ahead needs its room any more
+        if own is not None:
+            if own.phase is Phase.LOADING:
+                return  # it will serve those it was loaded for, then make way for its own successor
+            drained = own.draining_for not in (None, model.key) and own.id not in self.chosen
+            if drained and all(serves(own.setup, shape) for shape in model.later.shapes):
+                return  # nobody ahead needs its room: unless somebody behind does, it serves on
         goal = self.goal(model)
-        if goal is None:
-            return not model.later
-        if own is not None and own.phase is Phase.LOADING:
-            return False  # it will serve those it was loaded for, then make way for its own successor
-        if own is None and self.start(model, goal):
-            return True
-        self.make_room(model, goal, own)
-        return False
+        if goal is not None and not (own is None and self.start(model, goal)):
+            self.make_room(model, goal, own)
 
     def goal(self, model: Model) -> Goal | None:
         """What to load for those waiting; refuses those for whom nothing can be. None: nothing to do now."""
@@ -110,33 +123,32 @@ class Pass:
         floor = model.runner.setup.context if model.runner is not None else model.hot_context
         while model.later:
             lead = model.later.first().shape
-            for shape in dict.fromkeys((merged(lead, model.later.shapes), lead)):
-                ask = ask_for(model, shape, floor, state.policy)
-                target = alone(model, ask, state.ledger)
-                if target is not None:
-                    return self.spare_pinned(model, shape, ask, target)
+            shapes = [lead]
+            if len(model.later.shapes) > 1 and (raised := merged(lead, model.later.shapes)) != lead:
+                shapes.insert(0, raised)
+            for shape in shapes:
+                hope = alone(model, shape, floor, state.ledger)
+                if hope.place is not None:
+                    return self.spare_pinned(model, shape, hope)
             if state.stale:
                 self.measure(f"{model.key} would not fit, as far as known")
+                self.blocked += 1
                 return None
-            self.refuse_too_big(model, lead, ask)
+            self.refuse_too_big(model, lead, hope.ask)
         return None
 
-    def spare_pinned(self, model: Model, shape: Shape, ask: Ask, target: Placement) -> Goal:
+    def spare_pinned(self, model: Model, shape: Shape, hope: Hope) -> Goal:
         """A pinned runner yields only when nothing else can: a worse place beside it is preferred."""
-        pinned = [
-            r
-            for r in self.state.runners.values()
-            if r.pinned and r.phase is not Phase.LEAVING and r is not model.runner
-        ]
-        if pinned:
+        others = [r for r in self.pinned if r is not model.runner]
+        if others:
             fixed: Room = {}
-            for runner in pinned:
+            for runner in others:
                 add(fixed, self.state.ledger.held(runner.id))
-            spared = beside(model, ask, fixed, self.state.ledger)
-            if spared is None or len(pinned) >= self.state.max_loaded:
-                return Goal(shape, no_worse_than(ask, target), may_unpin=True)
-            target = spared
-        return Goal(shape, no_worse_than(ask, target), may_unpin=False)
+            spared = beside(model, hope.ask, fixed, self.state.ledger)
+            if spared is None or len(others) >= self.state.max_loaded:
+                return Goal(shape, hope.narrowed, may_unpin=True)
+            return Goal(shape, no_worse_than(hope.ask, spared), may_unpin=False)
+        return Goal(shape, hope.narrowed, may_unpin=False)
 
     def refuse_too_big(self, model: Model, shape: Shape, ask: Ask) -> None:
         state = self.state
@@ -183,7 +195,7 @@ class Pass:
         self.running += 1
         self.staying += 1
         model.admit_all()
-        model.told = ""
+        model.told = ()
         del state.line[model.key]
         if model.later:
             state.join_line(model)  # those this load can't serve: at the end, it is others' turn now
@@ -200,37 +212,50 @@ class Pass:
         )
 
     def make_room(self, model: Model, goal: Goal, own: Runner | None) -> None:
-        """Choose who leaves for it, reserve its place, and let the chosen go when their time has come."""
+        """Choose who leaves for it and reserve its place."""
         state = self.state
-        forced = [own] if own is not None and own.id not in self.chosen else []
+        self.blocked += 1
+        if self.ranked is None:
+            self.ranked = candidates(state)
         found = least_victims(
             state,
             room=self.coming,
             spare=state.max_loaded - self.staying,
-            forced=forced,
-            others=candidates(state, self.chosen, own, may_unpin=goal.may_unpin),
+            forced=[own] if own is not None and own.id not in self.chosen else [],
+            others=(
+                runner
+                for runner in self.ranked
+                if runner is not own
+                and runner.id not in self.chosen
+                and (goal.may_unpin or not runner.pinned)
+            ),
             fits=lambda room: place(model.costs, goal.ask, room, state.ledger),
         )
         if found is None:
             return  # all that could leave is spoken for by models ahead
         placement, victims = found
+        at = max((self.leaves_at(model, goal, own, v) for v in victims), default=state.now)
         for runner in victims:
-            self.chosen.add(runner.id)
+            # Together, or not at all: while one must still serve, sending the others away gains nothing.
+            self.chosen[runner.id] = Farewell(runner, model.key, at <= state.now)
             add(self.coming, state.ledger.held(runner.id))
         take(self.coming, state.ledger.charge(placement.promised))
         self.staying += 1 - len(victims)
-        at = max((self.leaves_at(model, goal, own, v) for v in victims), default=state.now)
         why = self.tell(model, victims)
         self.intents[model.key] = Intent(placement, tuple(v.id for v in victims), why, at)
-        for runner in victims:
-            # Together, or not at all: while one must still serve, sending the others away gains nothing.
-            draining = runner.draining_for is not None
-            if runner.idle and (draining or (at <= state.now and not state.has_work(runner))):
-                unload(state, runner, f"to make room for {model.key}", self.out)
-            elif at <= state.now and runner.phase is Phase.READY:
-                drain(state, runner, model.key, self.out)
         if at > state.now:
             self.due = min(self.due, at)
+
+    def let_go(self, farewell: Farewell) -> None:
+        """Unload who is idle, drain who is busy."""
+        runner = farewell.runner
+        if runner.phase is not Phase.READY:
+            return
+        drained = runner.draining_for is not None
+        if runner.idle and (drained or (farewell.come and not self.state.has_work(runner))):
+            unload(self.state, runner, f"to make room for {farewell.for_key}", self.out)
+        elif farewell.come:
+            drain(self.state, runner, farewell.for_key, self.out)
 
     def leaves_at(self, model: Model, goal: Goal, own: Runner | None, victim: Runner) -> float:
         """When the victim may be asked to take no more requests."""
@@ -261,7 +286,10 @@ class Pass:
             self.out.append(Measure(why))
 
     def tell(self, model: Model, victims: list[Runner]) -> str:
-        """Why the model waits, for the log, when that has changed."""
+        """Why the model waits; for the log when that has changed."""
+        gist = (*(v.id for v in victims), bool(self.leaving))
+        if model.told == gist:
+            return model.told_why
         if victims:
             names = ", ".join(f"{v.name} (runner {v.id}, {condition(self.state, v)})" for v in victims)
             why = f"waits for room: {names} must leave first"
@@ -269,10 +297,8 @@ class Pass:
             why = "waits until memory being freed is free"
         else:
             why = "waits for a measurement"
-        gist = f"{why[:16]}{[v.id for v in victims]}"
-        if model.told != gist:
-            model.told = gist
-            self.out.append(Explain(model.key, why))
+        model.told, model.told_why = gist, why
+        self.out.append(Explain(model.key, why))
         return why
 
 

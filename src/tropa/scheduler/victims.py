@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tropa.scheduler.actions import Placement
 from tropa.scheduler.ledger import Room, add
@@ -13,19 +13,10 @@ from tropa.scheduler.state import State
 _Fits = Callable[[Room], Placement | None]
 
 
-def candidates(state: State, chosen: Collection[int], own: Runner | None, *, may_unpin: bool) -> list[Runner]:
+def candidates(state: State) -> list[Runner]:
     """Runners that could leave, least missed first: idle, draining, busy, still loading; pinned last."""
-    return sorted(
-        (
-            runner
-            for runner in state.runners.values()
-            if runner.phase is not Phase.LEAVING
-            and runner is not own
-            and runner.id not in chosen
-            and (may_unpin or not runner.pinned)
-        ),
-        key=lambda runner: _missed(state, runner),
-    )
+    staying = [runner for runner in state.runners.values() if runner.phase is not Phase.LEAVING]
+    return sorted(staying, key=lambda runner: _missed(state, runner))
 
 
 def _missed(state: State, runner: Runner) -> tuple[bool, int, bool, float, int]:
@@ -52,7 +43,7 @@ def least_victims(
     room: Room,
     spare: int,
     forced: Sequence[Runner],
-    others: Sequence[Runner],
+    others: Iterable[Runner],
     fits: _Fits,
 ) -> tuple[Placement, list[Runner]] | None:
     """The forced ones and as few others as make it fit, taken in order; None if even all are not enough.

@@ -16,6 +16,7 @@ import uvicorn
 
 from tropa import __version__
 from tropa.engines.candidates import candidates
+from tropa.library.architectures import SUPPORTED
 from tropa.library.bundled import packaged
 from tropa.library.library import Library
 from tropa.runners.choice import EngineChoice, NoEngine
@@ -40,7 +41,9 @@ DRAIN = 10  # seconds that running answers get to finish after the first signal 
 def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises TropaError for what the user can mend, before listening."""
     configure(settings.debug)
-    library = Library(settings.models, packaged(), prune=not settings.noprune)
+    # What the pinned engine can run is known; an engine of the user's own will say so itself.
+    known = None if settings.llama_server else SUPPORTED
+    library = Library(settings.models, packaged(), prune=not settings.noprune, architectures=known)
     origins = Origins(settings.origins)
     engines = candidates(settings.llama_server)
     pruned = library.open()

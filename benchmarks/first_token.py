@@ -48,8 +48,7 @@ def _warm(report: Report, place: Home, server: Server, model: str, rounds: int) 
 
 def _warm_route(report: Report, server: Server, bare: Bare, plan: Plan, rounds: int) -> None:
     ours, theirs = load.to_tropa(server, plan), load.to_bare(bare, plan)
-    load.run(ours)
-    load.run(theirs)
+    load.warm(ours, theirs)
     pairs = interleaved(
         rounds,
         lambda number: 1000 * median(load.run(load.seeded(ours, number)).first),

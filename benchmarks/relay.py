@@ -86,8 +86,7 @@ def _case(report: Report, server: Server, bare: Bare, plan: Plan, slots: int, ro
     def directly(number: int) -> Outcome:
         return load.run(load.seeded(theirs, number))
 
-    through(-1)
-    directly(-1)
+    load.warm(ours, theirs)
     pairs = interleaved(rounds, through, directly)
     ratio = Spread.of(a.outcome.rate / b.rate for a, b in pairs)
     rates = Spread.of(a.outcome.rate for a, _ in pairs), Spread.of(b.rate for _, b in pairs)

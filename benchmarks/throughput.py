@@ -53,6 +53,7 @@ def _name(slots: int, clients: int) -> str:
 
 
 def _case(report: Report, server: Server, plan: Plan, slots: int, rounds: int) -> None:
+    load.warm(load.to_tropa(server, load.shorter(plan)))
     outcomes = [load.run(load.seeded(load.to_tropa(server, plan), number)) for number in range(rounds)]
     rate = Spread.of(each.rate for each in outcomes)
     first = Spread.of(1000 * median(each.first) for each in outcomes)

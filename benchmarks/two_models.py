@@ -58,8 +58,7 @@ def _bares(stack: ExitStack, place: Home, server: Server) -> list[Bare]:
 
 
 def _case(report: Report, name: str, plans: list[Plan], rounds: int) -> None:
-    for plan in plans:  # load and warm
-        load.run(load.seeded(load.shorter(plan), -1))
+    load.warm(*map(load.shorter, plans))  # they are loaded by it, too
     alone: list[float] = []
     together: list[float] = []
     shares: list[float] = []

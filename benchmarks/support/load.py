@@ -17,6 +17,7 @@ from benchmarks.support.plan import Outcome, Plan, Route
 from benchmarks.support.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
+WARMING = -1  # the seed of what is not measured
 SLACK = 30.0  # seconds beyond what the plan itself allows
 
 
@@ -89,6 +90,12 @@ def charged(server: Server, plan: Plan) -> Charged:
 def first_token(plan: Plan) -> float:
     """Seconds to the first token of a plan of one request."""
     return run(plan).first[0]
+
+
+def warm(*plans: Plan) -> None:
+    """Perform each once, with prompts that no round has."""
+    for plan in plans:
+        run(seeded(plan, WARMING))
 
 
 def to_tropa(server: Server, plan: Plan) -> Plan:

@@ -43,7 +43,8 @@ class Plan(Struct, frozen=True):
 
     def body(self, stream: int, number: int) -> dict[str, Any]:
         """The request's JSON. The bare engine is told just what Tropa would tell it."""
-        text = prompt(f"{self.seed}/{stream}/{number}", self.words)
+        kind = "chat" if "chat" in self.route else "generate"  # the same on both sides of a comparison
+        text = prompt(f"{kind}/{self.streams}/{self.seed}/{stream}/{number}", self.words)
         messages = [{"role": "user", "content": text}]
         if self.route in NATIVE:
             options = {**self.options, "num_predict": self.tokens}

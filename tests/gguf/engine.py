@@ -20,10 +20,12 @@ from tropa.engines.launch import Address, Launch
 
 HOST = """
 import json, sys, threading, xllamacpp
+from tropa.engines.guard import die_with_parent
 from tropa.engines.host import parameters
-launch = json.loads(sys.argv[1])
-params = parameters(launch)
-params.verbosity = 4
+if sys.platform == "linux":
+    die_with_parent(int(sys.argv[1]))
+params = parameters(json.loads(sys.argv[2]))
+params.verbosity = 4  # the sizes of its buffers
 server = xllamacpp.Server(params)
 threading.Event().wait()
 """
@@ -72,7 +74,7 @@ def running(
         environment = {**os.environ, "GOMP_SPINCOUNT": "300"}
         with log.open("wb") as out:
             child = subprocess.Popen(
-                [sys.executable, "-c", HOST, json.dumps(told.to_json())],
+                [sys.executable, "-c", HOST, str(os.getpid()), json.dumps(told.to_json())],
                 stdout=out,
                 stderr=out,
                 env=environment,

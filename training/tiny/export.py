@@ -5,7 +5,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import gguf
 import numpy as np
 from gguf.quants import quantize
 from tokenizers import Tokenizer
@@ -13,6 +12,8 @@ from torch import Tensor
 from training.tiny.chat import END, END_OF_TEXT, TEMPLATE
 from training.tiny.model import Llama
 from training.tiny.tokenizer import PRE_TOKENIZER, SPECIAL
+
+import gguf
 
 DESCRIPTION = (
     "A demonstration and test model, trained from scratch by the Tropa project on text made for it. "

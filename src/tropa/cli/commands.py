@@ -129,6 +129,20 @@ COMMANDS = (
         environment=_CLIENT,
     ),
     Command(
+        "plan",
+        "MODEL",
+        "Say what would happen if a model were asked for now",
+        "tropa.cli.plan:plan",
+        least=1,
+        most=1,
+        flags=(
+            Flag("num-ctx", "context per slot, in tokens", Takes.WHOLE, value="N"),
+            Flag("parallel", "slots", Takes.WHOLE, value="P"),
+        ),
+        environment=_CLIENT,
+        more="Nothing is loaded or unloaded by asking. Exit status 1: the model would be refused.",
+    ),
+    Command(
         "cp",
         "SOURCE DESTINATION",
         "Copy a model",

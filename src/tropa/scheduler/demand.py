@@ -9,6 +9,7 @@ embeddings always stay on the CPU.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 
@@ -123,16 +124,21 @@ class Demand:
 class Need:
     """The bytes of one (context, slots, batch): where each piece goes is still open.
 
-    `pieces[i]` counts weights, cache and state of piece i on a GPU; `below[i]` is the sum on the CPU of the
-    first i pieces, so the CPU side of any cut is one lookup.
+    `pieces[i]` counts weights, cache and state of piece i on a GPU; `above[k]` is the sum of the last k of
+    them, `below[i]` the sum on the CPU of the first i, so both sides of any cut are one lookup.
     """
 
     pieces: tuple[int, ...]
     below: tuple[int, ...]
+    above: tuple[int, ...]
     gpu_fixed: int
     host_split: int
     host_full: int
     projector: int
+
+    def top(self, gpu_layers: int) -> int:
+        """Bytes of the last `gpu_layers` pieces on GPUs."""
+        return self.above[gpu_layers]
 
     def host(self, gpu_layers: int, projector_on_gpu: bool) -> int:
         """Bytes on the CPU when the last `gpu_layers` pieces are on GPUs."""
@@ -161,6 +167,7 @@ def need(demand: Demand, context: int, slots: int, batch: int) -> Need:
     return Need(
         pieces=tuple(pieces),
         below=tuple(below),
+        above=tuple(accumulate(reversed(pieces), initial=0)),
         gpu_fixed=demand.gpu_overhead + demand.gpu_compute.bytes(kept, slots, batch),
         host_split=fixed + demand.cpu_compute.bytes(kept, slots, batch),
         host_full=fixed + demand.host_compute.bytes(kept, slots, batch),

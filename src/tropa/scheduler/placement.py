@@ -42,6 +42,11 @@ class Costs:
             found = self._needs[shape] = need(self.demand, context, slots, batch)
         return found
 
+    @property
+    def remembers(self) -> bool:
+        """Whether anything was measured before."""
+        return bool(self._measured)
+
     def measured(self, context: int, slots: int, batch: int, gpu_layers: int, gpus: int) -> Measured | None:
         """What this very shape took before."""
         return self._measured.get((context, slots, batch, gpu_layers, gpus))
@@ -119,14 +124,27 @@ class _Search:
         batch = max(context, self.ask.batch) if self.costs.demand.embedding else self.ask.batch
         return _Size(context, slots, batch, self.costs.need(context, slots, batch))
 
+    def hopeless(self, layers: int) -> bool:
+        """Whether all GPUs together are too small for the smallest size: most questions end here."""
+        if self.costs.remembers:
+            return False  # what was measured may be less than predicted
+        need = self.smallest().need
+        rooms = [self.room.get(gpu.id, 0) - need.gpu_fixed for gpu in self.ledger.gpus]
+        return sum(room for room in rooms if room > 0) < need.top(layers)
+
     def single(self, gpus: Sequence[Device], layers: int) -> Placement | None:
         """`layers` pieces on the best one GPU that takes them: discrete first, then the most room."""
+        projectors = self.projectors(layers)
         for size in self.sizes():
             need = size.need
-            pieces = sum(need.pieces[len(need.pieces) - layers :])
+            pieces = need.top(layers) + need.gpu_fixed
+            # What was measured may be less than predicted; else most GPUs can be passed over at a glance.
+            least = 0 if self.costs.remembers else pieces
             for gpu in gpus:
-                for projector in self.projectors(layers):
-                    used = need.gpu_fixed + pieces + (need.projector if projector else 0)
+                if self.room.get(gpu.id, 0) < least:
+                    continue
+                for projector in projectors:
+                    used = pieces + (need.projector if projector else 0)
                     deal = _Deal((gpu.id,), (layers,), (used,))
                     if (found := self.offer(size, layers, deal, projector)) is not None:
                         return found
@@ -135,7 +153,10 @@ class _Search:
     def split(self, groups: Sequence[Sequence[Device]], layers: int) -> Placement | None:
         """`layers` pieces over the fewest GPUs of one library that take them; over all with spread."""
         for size in self.sizes():
+            whole = size.need.top(layers)
             for group in groups:
+                if sum(max(0, self.room.get(gpu.id, 0) - size.need.gpu_fixed) for gpu in group) < whole:
+                    continue
                 fewest = len(group) if self.ledger.policy.spread else 2
                 for count in range(fewest, len(group) + 1):
                     for projector in self.projectors(layers):
@@ -258,21 +279,23 @@ def _dealt(gpus: Sequence[Device], counts: list[int], used: list[int], fixed: in
 def place(costs: Costs, ask: Ask, room: Room, ledger: Ledger) -> Placement | None:
     """The best placement in this room that is at least `ask.least`, or None."""
     search = _Search(costs, ask, room, ledger)
-    gpus = _candidates(ask, room, ledger)
     pieces = costs.demand.pieces
-    if not gpus or ask.gpu_layers == 0:
-        return search.cpu() if ask.least is Fit.CPU or not ledger.gpus else None
     layers = pieces if ask.gpu_layers is None else min(ask.gpu_layers, pieces)
-    groups = _groups(gpus)
-    alone = ledger.policy.spread and len(gpus) > 1
-    found = None if alone else search.single(gpus, layers)
+    on_gpus_or_not_at_all = ask.gpu_layers is not None or ask.least is Fit.GPU
+    if not ledger.gpus or layers == 0:
+        return search.cpu()
+    if on_gpus_or_not_at_all and search.hopeless(layers):
+        return None
+    gpus = _candidates(ask, room, ledger)
+    spread = ledger.policy.spread and len(gpus) > 1
+    found = None if spread else search.single(gpus, layers)
     if found is None and len(gpus) > 1:
-        found = search.split(groups, layers)
-    if found is None and alone:  # spreading was a wish; not to run at all would be worse
+        found = search.split(_groups(gpus), layers)
+    if found is None and spread:  # spreading was a wish; not to run at all would be worse
         found = search.single(gpus, layers)
-    if found is not None or ask.gpu_layers is not None or ask.least is Fit.GPU:
+    if found is not None or on_gpus_or_not_at_all:
         return found
-    found = search.partial(groups)
+    found = search.partial(_groups(gpus))
     if found is not None or ask.least is Fit.PARTIAL:
         return found
     return search.cpu()

@@ -17,11 +17,11 @@ from itertools import islice
 
 from tropa.scheduler import texts
 from tropa.scheduler.actions import Action, Explain, Fit, Load, Measure, Placement, Refusal, Refuse
-from tropa.scheduler.asks import Hope, alone, beside, no_worse_than
+from tropa.scheduler.asks import alone, beside, no_worse_than
 from tropa.scheduler.ledger import Room, add, lesser, take
 from tropa.scheduler.model import Model
 from tropa.scheduler.moves import drain, undrain, unload
-from tropa.scheduler.placement import Ask, place, shortfall
+from tropa.scheduler.placement import Ask, Hope, place, shortfall
 from tropa.scheduler.reload import Shape, merged, mismatch, serves, setup_of
 from tropa.scheduler.runner import Phase, Runner
 from tropa.scheduler.state import State

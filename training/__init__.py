@@ -1,0 +1,1 @@
+"""Making the model that ships with Tropa. Nothing in the package imports this."""

@@ -15,7 +15,7 @@ import heapq
 import math
 
 from tropa.scheduler import texts
-from tropa.scheduler.actions import Action, Refusal, Refuse, WakeAt
+from tropa.scheduler.actions import Action, Measure, Refusal, Refuse, WakeAt
 from tropa.scheduler.asks import alone
 from tropa.scheduler.events import Asked
 from tropa.scheduler.machine import CPU
@@ -50,19 +50,31 @@ def settle(state: State) -> tuple[list[Action], dict[str, Intent] | None]:
     for model in state.touched.values():
         grant_all(state, model, out)
     if state.line_dirty or state.now >= state.line_due:
-        state.line_dirty = False
-        if state.line or state.draining:
-            intents = Pass(state, out).run()
-            for model in state.touched.values():
-                grant_all(state, model, out)
-        else:
-            state.line_due = math.inf
+        intents = _look_at_line(state, out)
     for model in list(state.touched.values()):
         _let_go_if_unkept(state, model, out)
     state.touched.clear()
     _expire(state, out)
     _wake(state, out)
     return out, intents
+
+
+def _look_at_line(state: State, out: list[Action]) -> dict[str, Intent] | None:
+    if not state.line and not state.draining:
+        state.line_dirty = False
+        state.line_due = math.inf
+        return None
+    if state.memory_moved and state.policy.watches_memory and state.now < state.line_due:
+        # A process came or went: first see what there is, then decide once.
+        if not state.measure_asked:
+            state.measure_asked = True
+            out.append(Measure("memory has moved"))
+        return None
+    state.line_dirty = False
+    intents = Pass(state, out).run()
+    for model in state.touched.values():
+        grant_all(state, model, out)
+    return intents
 
 
 def _admit(state: State, asked: Asked, out: list[Action]) -> None:

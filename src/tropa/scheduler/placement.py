@@ -6,7 +6,7 @@ one GPU beats a larger one half on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tropa.scheduler.actions import Fit, Placement
@@ -140,9 +140,7 @@ class _Search:
             pieces = need.top(layers) + need.gpu_fixed
             # What was measured may be less than predicted; else most GPUs can be passed over at a glance.
             least = 0 if self.costs.remembers else pieces
-            for gpu in gpus:
-                if self.room.get(gpu.id, 0) < least:
-                    continue
+            for gpu in _best_first((g for g in gpus if self.room.get(g.id, 0) >= least), self.room):
                 for projector in projectors:
                     used = pieces + (need.projector if projector else 0)
                     deal = _Deal((gpu.id,), (layers,), (used,))
@@ -286,16 +284,16 @@ def place(costs: Costs, ask: Ask, room: Room, ledger: Ledger) -> Placement | Non
         return search.cpu()
     if on_gpus_or_not_at_all and search.hopeless(layers):
         return None
-    gpus = _candidates(ask, room, ledger)
+    gpus = _candidates(ask, ledger)
     spread = ledger.policy.spread and len(gpus) > 1
     found = None if spread else search.single(gpus, layers)
     if found is None and len(gpus) > 1:
-        found = search.split(_groups(gpus), layers)
+        found = search.split(_groups(gpus, room), layers)
     if found is None and spread:  # spreading was a wish; not to run at all would be worse
         found = search.single(gpus, layers)
     if found is not None or on_gpus_or_not_at_all:
         return found
-    found = search.partial(_groups(gpus))
+    found = search.partial(_groups(gpus, room))
     if found is not None or ask.least is Fit.PARTIAL:
         return found
     return search.cpu()
@@ -314,7 +312,7 @@ def shortfall(costs: Costs, ask: Ask, room: Room, ledger: Ledger) -> tuple[int, 
         host = remembered.host
     best = (host, room.get(CPU, 0), 0)
     if ask.gpu_layers != 0:
-        for group in _groups(_candidates(ask, room, ledger)):
+        for group in _groups(_candidates(ask, ledger), room):
             deal = search.fill(group, size.need)
             host = size.need.host(sum(deal.counts), projector_on_gpu=False)
             best = min(best, (host, room.get(CPU, 0), sum(deal.used)))
@@ -324,17 +322,21 @@ def shortfall(costs: Costs, ask: Ask, room: Room, ledger: Ledger) -> tuple[int, 
     return host + elsewhere, room.get(ALL, 0)
 
 
-def _candidates(ask: Ask, room: Room, ledger: Ledger) -> list[Device]:
-    if ask.main_gpu is not None and ledger.gpus:
-        return [ledger.gpus[ask.main_gpu]] if ask.main_gpu < len(ledger.gpus) else []
-    return sorted(ledger.gpus, key=lambda gpu: (gpu.integrated, -room.get(gpu.id, 0), gpu.id))
+def _candidates(ask: Ask, ledger: Ledger) -> tuple[Device, ...]:
+    if ask.main_gpu is None:
+        return ledger.gpus
+    return ledger.gpus[ask.main_gpu : ask.main_gpu + 1]  # none if it went away since it was asked for
 
 
-def _groups(gpus: Sequence[Device]) -> list[list[Device]]:
+def _best_first(gpus: Iterable[Device], room: Room) -> list[Device]:
+    return sorted(gpus, key=lambda gpu: (gpu.integrated, -room.get(gpu.id, 0), gpu.id))
+
+
+def _groups(gpus: Sequence[Device], room: Room) -> list[list[Device]]:
     """GPUs that can share a model, best group first. Discrete and integrated ones don't mix: the slower would
     hold the faster back."""
     groups: dict[tuple[str, bool], list[Device]] = {}
-    for gpu in gpus:
+    for gpu in _best_first(gpus, room):
         groups.setdefault((gpu.library, gpu.integrated), []).append(gpu)
     return list(groups.values())
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def now_utc() -> str:
     """RFC 3339 with nanoseconds, zeros at the end trimmed: `2026-01-02T03:04:05.678901234Z`."""
     seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
-    date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     fraction = f".{nanos:09d}".rstrip("0").rstrip(".")
-    return f"{date}{fraction}Z"
+    return f"{_date(seconds)}{fraction}Z"
+
+
+@lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    """Written once per second, read once per token."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def local(moment: datetime) -> str:

@@ -87,8 +87,10 @@ def status_of(error: TropaError) -> int:
     return 500
 
 
-def text_of(error: TropaError) -> str:
-    """What the client reads."""
+def text_of(error: TropaError, *, begun: bool = False) -> str:
+    """What the client reads; `begun`: after it has had part of its answer."""
+    if isinstance(error, RunnerDied) and begun:
+        return f"an error was encountered while running the model: {error}"
     if isinstance(error, RunnerDied):
         return (
             "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, "

@@ -102,7 +102,7 @@ async def send_lines(send: Send, records: AsyncGenerator[bytes, None]) -> None:
             async for record in records:
                 await send({"type": "http.response.body", "body": record, "more_body": True})
         except TropaError as exc:
-            line = encode_json({"error": text_of(exc)}) + b"\n"
+            line = encode_json({"error": text_of(exc, begun=True)}) + b"\n"
             await send({"type": "http.response.body", "body": line, "more_body": True})
         except Exception:
             log.exception("a stream failed: this is a bug")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A piece of the answer. `logprobs` belong to the tokens of this piece."""
+
+class Piece(Struct, frozen=True, gc=False):
+    """A piece of the answer. `logprobs` belong to the tokens of this piece.
+
+    One is made for each token: a struct costs a quarter of what a frozen dataclass does.
+    """
 
     text: str = ""
     thinking: str = ""

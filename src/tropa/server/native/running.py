@@ -46,6 +46,7 @@ def _entry(service: Service, runner: RunnerView, expiry: datetime) -> dict[str, 
         "size_vram": on_gpus,
         "context_length": runner.context,
         # Beyond the reference:
+        "context_allocated": runner.context * runner.slots,
         "slots": runner.slots,
         "slots_busy": runner.busy,
         "waiting": runner.waiting,

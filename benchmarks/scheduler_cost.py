@@ -17,7 +17,7 @@ import random
 import statistics
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tropa.scheduler.actions import Action, Grant, Load, Measure, Refuse, Unload, WakeAt
 from tropa.scheduler.core import Scheduler
@@ -123,17 +123,40 @@ class World:
                 self.measure()
 
 
-def measure(name: str, gpus: int, models: int, waiting: int, events: int) -> dict[str, object]:
-    """Fill the queue, let it run, time it."""
+def a_world(gpus: int, models: int, waiting: int, policy: Policy) -> World:
+    """A machine with that many requests waiting."""
     devices = (
         Device(CPU, Kind.CPU, 64 * GIB, 64 * GIB),
         *(Device(f"cuda:{i}", Kind.GPU, 24 * GIB, 24 * GIB, "cuda") for i in range(gpus)),
     )
-    scheduler = Scheduler(Policy(max_queue=10 * waiting + 100, default_context=4096))
+    scheduler = Scheduler(replace(policy, max_queue=10 * waiting + 100))
     world = World(scheduler, [a_model(i) for i in range(models)], devices, 100, random.Random(1))
     world.measure()
     while world.waiting < waiting:
         world.ask()
+    return world
+
+
+def windows() -> None:
+    """What the size of the window costs and gives, over 400 simulated seconds."""
+    for gpus, models in ((8, 1000), (8, 60), (2, 1000), (0, 1000)):
+        for window in (1, 2, 4, 8, 16):
+            world = a_world(gpus, models, 2000, Policy(window=window))
+            world.timing = True
+            while world.now < 400:
+                world.step()
+            every = [cost for costs in world.costs.values() for cost in costs]
+            served = len(world.costs["Released"]) / world.now
+            loads = len(world.costs["Loaded"]) / world.now
+            print(
+                f"{gpus} gpus, {models} models, window {window:2}: {served:5.2f} served/s, "
+                f"{loads:.2f} loads/s, {statistics.fmean(every) / 1000:.0f} us per event"
+            )
+
+
+def measure(name: str, gpus: int, models: int, waiting: int, events: int) -> dict[str, object]:
+    """Fill the queue, let it run, time it."""
+    world = a_world(gpus, models, waiting, Policy())
     for _ in range(events // 10):
         world.step()
     world.timing = True
@@ -166,7 +189,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=50_000)
     parser.add_argument("--quick", action="store_true", help="a tenth of the events")
+    parser.add_argument("--windows", action="store_true", help="compare sizes of the window instead")
     args = parser.parse_args()
+    if args.windows:
+        windows()
+        return
     events = args.events // 10 if args.quick else args.events
     machine = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
     print(f"{machine}, {platform.system()} {platform.release()}")

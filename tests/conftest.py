@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support import models
 from tests.support.places import short_folder
 from tests.support.processes import alive, descendants
 
@@ -30,6 +31,13 @@ def _own_places() -> Iterator[None]:
         patch.setenv("TROPA_STATE", str(home / "state"))
         patch.setenv("OLLAMA_MODELS", str(home / "models"))
         yield
+
+
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes seconds for a prompt of some thousand tokens, and does not end its answers by itself."""
+    path = tmp_path_factory.mktemp("slow") / "slow.gguf"
+    return models.llama(path, layers=4, width=256, heads=4, type="Q8_0", context=32768)
 
 
 @pytest.fixture

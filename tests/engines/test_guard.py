@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -29,7 +29,7 @@ SERVER = """
 import json, os, subprocess, sys, time
 argv = [word.replace("PARENT", str(os.getpid())) for word in json.loads(sys.argv[1])]
 reader, writer = os.pipe()
-child = subprocess.Popen(argv, stdin=reader, stdout=subprocess.PIPE, start_new_session=True)
+child = subprocess.Popen(argv, stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 os.close(reader)
 line = child.stdout.readline()
 print(child.pid, flush=True)
@@ -106,13 +106,21 @@ def test_a_parent_that_died_before_the_guard_could_ask_is_noticed() -> None:
     assert (done.returncode, done.stdout) == (1, b"")
 
 
-def watched(code: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", GUARD, "--watch", str(os.getpid()), sys.executable, "-I", "-S", "-c", code],
+@contextmanager
+def watched(code: str) -> Iterator[subprocess.Popen[bytes]]:
+    python = [sys.executable, "-I", "-S", "-c", code]
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", GUARD, "--watch", str(os.getpid()), *python],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ launches = st.builds(
     mmap=st.none() | st.booleans(),
     embedding=st.booleans(),
     cache_ram_mib=st.integers(0, 1 << 20),
+    checkpoints=st.integers(0, 64),
     projector=st.none() | st.just(Path("/blobs/sha256-bb")),
     adapters=st.lists(st.sampled_from([Path("/blobs/cc"), Path("/blobs/dd")]), max_size=2).map(tuple),
     save_dir=st.none() | st.just(Path("/caches")),
@@ -94,6 +95,7 @@ def test_the_wheel_and_an_executable_are_told_the_same(launch: Launch) -> None:
         ({"flash_attention": False}, "flash_attn_type", None),
         ({"gpu_layers": 0}, "n_gpu_layers", 0),
         ({"cache_ram_mib": 9}, "cache_ram_mib", 9),
+        ({"checkpoints": 5}, "n_ctx_checkpoints", 5),
         ({"mmap": False}, "load_mode", None),
     ],
 )

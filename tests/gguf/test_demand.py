@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.gguf.raw import STRING, Raw, RawTensor, key
 from tests.support import models
-
 from tropa.gguf import InvalidGGUF, read
 from tropa.gguf.errors import UnreadableFile
 from tropa.gguf.memory import Load, predict
@@ -38,10 +38,10 @@ def test_a_promise_for_one_slot_is_the_prediction(
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_a_promise_for_more_slots_is_near_the_prediction(make: Any, tmp_path: Path) -> None:
+def test_a_promise_for_more_slots_is_never_less_than_the_prediction(make: Any, tmp_path: Path) -> None:
     path = make(tmp_path / "m.gguf", layers=4)
     predicted = predict(read(path), Load(2048, slots=4)).loaded
-    assert on_the_cpu(path, 2048, 4, 512) == pytest.approx(predicted, rel=0.12)
+    assert 0.97 * predicted < on_the_cpu(path, 2048, 4, 512) < 1.25 * predicted
 
 
 def test_the_type_of_the_cache_counts(tmp_path: Path) -> None:

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.gguf.raw import ARRAY, STRING, Raw, RawTensor, key, sample, string
+from tests.gguf.raw import ARRAY, STRING, U32, Raw, RawTensor, key, sample, string
 from tropa.gguf import GGUF, Array, InvalidGGUF, read
+from tropa.gguf.errors import BadMetadata
+from tropa.gguf.memory import Load, predict
+from tropa.runners.demand import demand_of
+from tropa.scheduler.demand import need
 
 WHOLE = sample().encode()
 relaxed = settings(
@@ -116,6 +120,45 @@ def test_strings_are_passed_over_wherever_a_buffer_ends(file: Path, lengths: lis
         gguf = read_all(file, raw.encode())
     assert gguf is not None
     assert gguf.metadata["after"] == "found"
+
+
+OWN = [
+    "block_count",
+    "embedding_length",
+    "feed_forward_length",
+    "context_length",
+    "vocab_size",
+    "expert_count",
+    "expert_used_count",
+    "expert_feed_forward_length",
+    "pooling_type",
+    "full_attention_interval",
+    *(f"attention.{name}" for name in ("head_count", "head_count_kv", "key_length", "value_length")),
+    *(f"attention.{name}" for name in ("sliding_window", "sliding_window_pattern", "shared_kv_layers")),
+    *(f"ssm.{name}" for name in ("conv_kernel", "inner_size", "state_size", "group_count")),
+    "wkv.head_size",
+    "shortconv.l_cache",
+]
+small = st.integers(0, 20)
+numbers = st.one_of(small, st.integers(0, 2**32 - 1), st.lists(small, max_size=30))
+
+
+@relaxed
+@given(
+    st.sampled_from(["llama", "gemma2", "gemma3", "bert", "mamba2", "qwen3next", "nemotron_h", "clip", "?"]),
+    st.dictionaries(st.sampled_from(OWN), numbers),
+)
+def test_whatever_the_numbers_of_a_model_a_prediction_is_a_size_or_a_named_error(
+    file: Path, architecture: str, own: dict[str, int | list[int]]
+) -> None:
+    raw = Raw(keys=[key("general.architecture", STRING, architecture)])
+    for name, value in ({"block_count": 3, "embedding_length": 64} | own).items():
+        content = (ARRAY, (U32, value)) if isinstance(value, list) else (U32, value)
+        raw.keys.append(key(f"{architecture}.{name}", *content))
+    file.write_bytes(raw.encode())
+    with frugal(), suppress(BadMetadata):
+        assert predict(read(file), Load(4096, slots=4)).most > 0
+        assert need(demand_of(file), 4096, 4, 512).host(0, False) > 0
 
 
 def test_many_tiny_keys_are_bounded_by_the_file(file: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import psutil
 import pytest
+
 from tests.gguf.engine import running
 from tests.support import models
-
 from tropa.gguf import read
 from tropa.gguf.memory import (
     Load,
@@ -25,14 +25,21 @@ from tropa.gguf.shape import LayerShape, shape
 from tropa.gguf.weights import prefers_copy, residence, weights
 
 MIB = 1 << 20
-SHAPE: dict[str, Any] = {"layers": 5, "width": 256, "heads": 8, "kv_heads": 4, "feed_forward": 768, "vocab": 2048}
+SHAPE: dict[str, Any] = {
+    "layers": 5,
+    "width": 256,
+    "heads": 8,
+    "kv_heads": 4,
+    "feed_forward": 768,
+    "vocab": 2048,
+}
 
 
 def logged(log: str, kind: str) -> float:
     return MIB * sum(float(size) for size in re.findall(rf"{kind} buffer size\s*=\s*([\d.]+) MiB", log))
 
 
-@pytest.mark.parametrize("make", [models.llama, models.gemma2, models.chatglm, models.glm4])
+@pytest.mark.parametrize("make", [models.llama, models.mixtral, models.gemma2, models.chatglm, models.glm4])
 @pytest.mark.parametrize(
     ("kind", "launch"),
     [
@@ -49,7 +56,9 @@ def test_buffers_are_those_that_the_engine_logs(
     told = {"context": 2048, "batch": 512} | launch
     predicted = predict(read(path), Load(**told))
     with running(path, **told) as engine:
-        engine.ask("/completion", {"prompt": [300 + i % 50 for i in range(500)], "n_predict": 2})
+        engine.ask(
+            "/completion", {"prompt": [300 + i % 50 for i in range(told["batch"] - 8)], "n_predict": 2}
+        )
         held = psutil.Process(engine.pid).memory_info().rss
         log = engine.log.read_text(errors="replace")
     close = pytest.approx  # the log has two digits of a MiB
@@ -148,7 +157,7 @@ def test_rearranged_weights_are_a_second_copy_of_a_mapped_file(tmp_path: Path) -
     assert plain.own == 0
     assert plain.mapped >= gguf.tensor_bytes
     twice = residence(gguf, mmap=True, machine="x86_64")
-    assert twice.mapped == plain.mapped or twice.mapped > plain.mapped // 2
+    assert plain.mapped // 2 < twice.mapped <= plain.mapped
     assert twice.own > gguf.tensor_bytes // 2
     once = residence(gguf, mmap=False, machine="x86_64")
     assert once.mapped == 0
@@ -161,7 +170,9 @@ def test_a_tied_head_is_rearranged_beside_the_embeddings(tmp_path: Path) -> None
     assert residence(gguf, mmap=False, machine="x86_64").own == gguf.tensor_bytes + head
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("F16", False), ("Q8_0", False), ("Q4_0", True), ("Q4_K", True)])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("F16", False), ("Q8_0", False), ("Q4_0", True), ("Q4_K", True)]
+)
 def test_a_file_is_mapped_unless_most_of_it_would_be_held_twice(
     kind: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from tests.support import models
 from tropa.gguf import Array, read
 
 ANY_TEXT = "Hello, wörld! 漢字 🦙\n\tdef f(x): return x\x07"
-CHAT = [models.llama, models.gemma2, models.chatglm, models.glm4]
+CHAT = [models.llama, models.mixtral, models.gemma2, models.chatglm, models.glm4]
 
 
 @pytest.mark.parametrize("make", CHAT)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.gguf.raw import ARRAY, BOOL, STRING, U32, Raw, key
 from tests.support import models
-
 from tropa.gguf import read
 from tropa.gguf.architecture import KNOWN
 from tropa.gguf.errors import BadMetadata
@@ -155,7 +155,11 @@ def test_rwkv_counts_its_shifts_and_its_heads(file: Path) -> None:
             {"attention__head_count_kv": [0, 2, 0, 0], "feed_forward_length": [0, 0, 9, 0]},
             [True, False, False, True],
         ),
-        ("minimax-01", {"attention__recurrent_layers": [True, False, False, True]}, [True, False, False, True]),
+        (
+            "minimax-01",
+            {"attention__recurrent_layers": [True, False, False, True]},
+            [True, False, False, True],
+        ),
     ],
 )
 def test_hybrids_have_a_state_or_a_cache_in_each_layer(

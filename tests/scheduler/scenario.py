@@ -69,7 +69,7 @@ def scenario(tape: Tape) -> Scenario:
     policy = _policy(tape, devices)
     models = tuple(_model(tape, i, devices) for i in range(1 + tape.below(5)))
     faulty = tape.below(3) == 2
-    arrivals = []
+    arrivals: list[Arrival] = []
     while not tape.over and len(arrivals) < 24:
         arrivals.append(_arrival(tape, len(models)))
     return Scenario(devices, policy, models, tuple(arrivals), faulty)

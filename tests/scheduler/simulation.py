@@ -10,6 +10,14 @@ import heapq
 import math
 from dataclasses import dataclass, field, replace
 
+from tests.scheduler.promises import (
+    GONE_SECONDS,
+    LOAD_SECONDS,
+    MEASURE_SECONDS,
+    Patience,
+    check_plan,
+    residency,
+)
 from tests.scheduler.scenario import Arrival, Scenario, Tape, scenario
 from tropa.scheduler.actions import Action, Explain, Grant, Load, Measure, Refuse, Snapshot, Unload, WakeAt
 from tropa.scheduler.core import Scheduler
@@ -30,13 +38,8 @@ from tropa.scheduler.events import (
 )
 from tropa.scheduler.ledger import ALL
 from tropa.scheduler.machine import CPU, Usage
-from tropa.scheduler.placement import growth
+from tropa.scheduler.placement import Costs, growth
 from tropa.scheduler.reload import cap_context
-
-LOAD_SECONDS = (0.5, 1.0, 3.0)
-GONE_SECONDS = (0.0, 0.3, 1.0)
-MEASURE_SECONDS = 0.1
-LONGEST_JOB = 2.5
 
 
 @dataclass(slots=True)
@@ -75,6 +78,8 @@ class Simulation:
 
     setting: Scenario
     tape: Tape
+    planning: bool = False
+    """Also ask now and then what would happen, and compare."""
     scheduler: Scheduler = field(init=False)
     now: float = 0.0
     agenda: list[tuple[float, int, Event | str, int]] = field(default_factory=list)
@@ -92,14 +97,13 @@ class Simulation:
     """Requests that don't come from a loop and haven't ended."""
     stopping: bool = False
     events: int = 0
-    line: dict[str, tuple[float, int, int]] = field(default_factory=dict)
-    """Per key in the line: since when, how many were ahead, and the disturbances until then."""
-    longest_wait: float = 0.0
-    longest_turn: float = 0.0
-    """As shares of what is allowed."""
+    patience: Patience = field(init=False)
+    failed: dict[int, int] = field(default_factory=dict)
+    """Failed loads per request that led to them."""
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler(replace(self.setting.policy, history=100_000), checked=True)
+        self.patience = Patience(self.setting.policy, len(self.setting.models))
 
     # --- the world
 
@@ -163,6 +167,8 @@ class Simulation:
                 if process is not None and not process.ending:
                     process.ending = True
                     self.disturbances += 1
+                    lead = process.load.request
+                    self.failed[lead] = self.failed.get(lead, 0) + 1
                     self.at(self.tape.choose(GONE_SECONDS), "gone", which)
                     self.tell(LoadFailed(self.now, which, what, what == "oom"))
             case "die":
@@ -199,7 +205,12 @@ class Simulation:
             self.disturbances += 1
         if arrival.leaves_after < math.inf:
             self.at(arrival.leaves_after, "leave", number)
-        self.tell(Asked(self.now, number, arrival.client, demand.key, demand, arrival.want))
+        foretold = None
+        if self.planning and self.tape.below(4) == 3:
+            foretold = self.scheduler.plan(self.now, demand, demand.key, arrival.want, arrival.client)
+        actions = self.tell(Asked(self.now, number, arrival.client, demand.key, demand, arrival.want))
+        if foretold is not None:
+            check_plan(foretold, number, demand.key, actions)
         if self.setting.faulty:
             self.meddle(demand.key)
 
@@ -253,9 +264,9 @@ class Simulation:
                 d: size // 2 if not process.ready or process.ending else size
                 for d, size in process.uses.items()
             }
-            for device, size in part.items():
-                taken[device] += size
-                if device in shared:
+            for where, size in part.items():
+                taken[where] += size
+                if where in shared:
                     taken[CPU] += size
             if process.ready and not process.ending:
                 usage.append(Usage(runner, part))
@@ -266,7 +277,7 @@ class Simulation:
 
     # --- the shell
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event) -> list[Action]:
         self.events += 1
         assert self.events < 20_000, "a history without end"
         state = self.scheduler.state
@@ -278,6 +289,20 @@ class Simulation:
                 assert action.runner not in draining - undrained, "a draining runner gets no new work"
             self.perform(action)
         self.watch(draining)
+        return actions
+
+    def watch(self, draining: set[int]) -> None:
+        """No thrash: nobody is drained for another model before it has served for its time. And no starvation."""
+        state = self.scheduler.state
+        for runner in state.draining.values():
+            if runner.id not in draining and runner.draining_for != runner.key:
+                process = self.processes[runner.id]
+                served = residency(self.setting.policy, process.ready_at - process.started)
+                assert self.now >= process.ready_at + served, "drained too early"
+        for asking in self.asking.values():
+            if asking.runner is None and not asking.arrival.hot:
+                self.patience.check_request(asking, self.now, self.disturbances)
+        self.patience.check_line(state, self.now, self.disturbances)
 
     def perform(self, action: Action) -> None:
         match action:
@@ -315,10 +340,12 @@ class Simulation:
         for other in self.processes.values():
             if other.load.key == load.key:
                 assert other.ending, "no model is loaded twice"
+        allowed = self.setting.policy.load_attempts + 1
+        assert self.failed.get(load.request, 0) <= allowed, "one retry for want of memory, and no more"
         promised = load.placement.promised
         self.processes[load.runner] = Process(load, self.now, dict(promised))
         demand = next(m for m in self.setting.models if m.key == load.key)
-        more = growth_of(demand, promised)
+        more = growth(Costs(demand), promised)
         uses = self.processes[load.runner].uses
         for device, size in more.items():
             uses[device] -= size
@@ -338,8 +365,8 @@ class Simulation:
         limits = dict(policy.device_limits)
         held = dict.fromkeys((d.id for d in self.setting.devices), 0)
         for process in self.processes.values():
-            for device, size in process.load.placement.promised.items():
-                held[device] += size
+            for where, size in process.load.placement.promised.items():
+                held[where] += size
         if policy.memory_limit is not None:
             assert sum(held.values()) <= policy.memory_limit
         for device in self.setting.devices:
@@ -366,67 +393,16 @@ class Simulation:
             assert grant.context == cap_context(demand, asking.arrival.want.context)
         else:
             assert grant.context == process.load.placement.context
-        self.check_wait(asking)
+        self.patience.check_request(asking, self.now, self.disturbances)
         self.at(asking.arrival.seconds, "done", grant.request)
 
-    # --- the promises about time
 
-    def turn(self) -> float:
-        """The longest that the model at the head of the line can be kept waiting: a load under way ends, serves its
-        residency or the head's patience ends, the running work drains, processes go, memory is measured."""
-        policy = self.setting.policy
-        residency = max(
-            policy.residency_least, min(policy.residency_factor * max(LOAD_SECONDS), policy.residency_most)
-        )
-        return (
-            max(LOAD_SECONDS)
-            + max(policy.patience, residency)
-            + policy.linger
-            + LONGEST_JOB
-            + max(GONE_SECONDS)
-            + 2 * MEASURE_SECONDS
-        )
-
-    def check_wait(self, asking: Asking) -> None:
-        """A bound from load time, running work and the number of models; each fault may cost one more turn."""
-        disturbed = self.disturbances - asking.disturbed
-        turns = len(self.setting.models) + 1 + disturbed
-        rounds = 1 + asking.ahead + 3 * asking.own  # each of three clients may pass once per round
-        bound = rounds * (turns * self.turn() + max(LOAD_SECONDS) + LONGEST_JOB)
-        wait = self.now - asking.at
-        self.longest_wait = max(self.longest_wait, wait / bound)
-        assert wait <= bound, f"waited {wait:.1f} s, more than {bound:.1f} s"
-
-    def watch(self, draining: set[int]) -> None:
-        """No thrash: nobody is drained for another model before it has served for its time."""
-        state = self.scheduler.state
-        for runner in state.draining.values():
-            if runner.id not in draining and runner.draining_for != runner.key:
-                assert self.now >= runner.residency_ends(self.setting.policy), "drained too early"
-        for asking in self.asking.values():
-            if asking.runner is None and not asking.arrival.hot:
-                self.check_wait(asking)
-        for key in [key for key in self.line if key not in state.line]:
-            del self.line[key]
-        for place, (key, model) in enumerate(state.line.items()):
-            since, ahead, disturbed = self.line.get(key, (-1.0, 0, 0))
-            if since != model.line_since:
-                self.line[key] = since, ahead, disturbed = (model.line_since, place, self.disturbances)
-            turns = ahead + 1 + self.disturbances - disturbed
-            share = (self.now - since) / (turns * self.turn())
-            self.longest_turn = max(self.longest_turn, share)
-            assert share <= 1.0, f"{key} stood in line for more than {turns} turns"
-
-
-def growth_of(demand, promised):  # type: ignore[no-untyped-def]
-    from tropa.scheduler.placement import Costs
-
-    return growth(Costs(demand), promised)
-
-
-def simulate(data: bytes) -> Simulation:
+def simulate(data: bytes, *, planning: bool = False) -> Simulation:
     """Play the history of this tape to its end."""
     tape = Tape(data)
-    simulation = Simulation(scenario(tape), tape)
+    setting = scenario(tape)
+    if planning:  # a plan takes the last measurement as it is
+        setting = replace(setting, policy=replace(setting.policy, fresh=math.inf))
+    simulation = Simulation(setting, tape, planning)
     simulation.run()
     return simulation

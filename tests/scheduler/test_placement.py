@@ -125,13 +125,13 @@ def test_what_was_measured_before_wins_over_the_prediction() -> None:
 
 def test_a_sliding_window_keeps_only_the_window() -> None:
     demand = Demand("m", (Layer(0, kv=1), Layer(0, kv=1, window=100)))
-    assert need(demand, 1000, 4, 50).pieces[:2] == (4000, 450)
+    assert need(demand, 1000, 4, 50).pieces[:2] == (4000, 600)
     assert need(demand, 50, 4, 50).pieces[:2] == (200, 200)
 
 
 def test_state_and_compute() -> None:
     demand = Demand("m", (Layer(10, state=3),), cpu_compute=Compute(1, 0.5, 2.0, 0.25, 0.125))
-    assert need(demand, 8, 2, 4).host(0, projector_on_gpu=False) == 16 + 1 + 8 + 4 + 1 + 8
+    assert need(demand, 8, 2, 4).host(0, projector_on_gpu=False) == 16 + 1 + 8 + 4 + 1 + 4
 
 
 def test_a_tied_head_costs_nothing_on_the_cpu() -> None:

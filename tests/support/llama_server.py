@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--load-mode", choices=["auto", "none", "mmap", "mlock"], default="auto")
     p.add_argument("--embedding", action="store_true")
     p.add_argument("--cache-ram", type=int, default=8192)
+    p.add_argument("--ctx-checkpoints", type=int, default=32)
     p.add_argument("--jinja", action="store_true")
     p.add_argument("--no-ui", action="store_true")
     p.add_argument("--offline", action="store_true")
@@ -91,6 +92,7 @@ def parameters(argv: list[str]) -> Any:
         p.load_mode = getattr(x.llama_load_mode, f"LLAMA_LOAD_MODE_{a.load_mode.upper()}")
     p.embedding = a.embedding
     p.cache_ram_mib = a.cache_ram
+    p.n_ctx_checkpoints = a.ctx_checkpoints
     p.use_jinja = True  # the real one's default, flag or not
     p.ui = not a.no_ui
     p.offline = a.offline

@@ -49,6 +49,8 @@ class Shape:
     """Of the matrices: F32, F16, BF16, Q8_0, Q6_K, Q4_K, Q4_0. The rest is F32."""
     pooling: int = 1
     """bert: 1 mean, 2 first token, 4 rank (a reranker)."""
+    experts: int = 0
+    """llama: feed-forward by so many experts, two of which work on each token."""
     template: str | None = TEMPLATE
     seed: int = 1
 
@@ -68,6 +70,11 @@ class Shape:
 def llama(path: Path, **shape: Any) -> Path:
     """Grouped heads, SwiGLU, SentencePiece vocabulary, separate output."""
     return write(path, replace(Shape("llama", kv_heads=2), **shape))
+
+
+def mixtral(path: Path, **shape: Any) -> Path:
+    """A llama with experts."""
+    return write(path, replace(Shape("llama", kv_heads=2, experts=4), **shape))
 
 
 def gemma2(path: Path, **shape: Any) -> Path:
@@ -145,6 +152,9 @@ def _hyperparameters(writer: gguf.GGUFWriter, s: Shape) -> None:
     else:
         writer.add_rope_dimension_count(s.head if s.architecture == "llama" else s.head // 2)
         writer.add_rope_freq_base(10000.0)
+    if s.experts:
+        writer.add_expert_count(s.experts)
+        writer.add_expert_used_count(2)
 
 
 def _tensors(s: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -190,6 +200,12 @@ def _tensors(s: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield f"{b}attn_v.weight", (kv, w)
         yield f"{b}attn_output.weight", (w, w)
         yield f"{b}ffn_norm.weight", (w,)
+        if s.experts:
+            yield f"{b}ffn_gate_inp.weight", (s.experts, w)
+            yield f"{b}ffn_gate_exps.weight", (s.experts, ff, w)
+            yield f"{b}ffn_up_exps.weight", (s.experts, ff, w)
+            yield f"{b}ffn_down_exps.weight", (s.experts, w, ff)
+            continue
         if not fused:
             yield f"{b}ffn_gate.weight", (ff, w)
         yield f"{b}ffn_up.weight", (ff * 2 if fused else ff, w)
@@ -214,7 +230,9 @@ class Weights:
 
     def kind(self, name: str, dims: tuple[int, ...]) -> gguf.GGMLQuantizationType:
         kind = gguf.GGMLQuantizationType[self._shape.type]
-        small = len(dims) == 1 or name.startswith(("position_embd", "token_types", "cls"))
+        small = (
+            len(dims) == 1 or name.startswith(("position_embd", "token_types", "cls")) or "gate_inp" in name
+        )
         if small or dims[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
             return gguf.GGMLQuantizationType.F32
         return kind
@@ -226,7 +244,7 @@ class Weights:
             # Tied to the output, an embedding would answer with itself for ever: let the layers speak louder.
             loud = self._shape.architecture == "gemma2" and "post_" in name
             return np.full(dims, 20.0 if loud else 1.0, np.float32)
-        rows, columns = dims
+        rows, columns = math.prod(dims[:-1]), dims[-1]
         # Logits spread by about 3: some words are likely, and one of an all-zero row hardly ever comes.
         spread = 3.0 if name == self._head else 1.0
         matrix = self._matrix(self.kind(name, dims).name, rows, columns, spread / math.sqrt(columns))

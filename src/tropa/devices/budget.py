@@ -26,11 +26,16 @@ _UNITS = {
     "m": 1 << 20,
     "g": 1 << 30,
     "t": 1 << 40,
+    "ki": 1 << 10,
+    "mi": 1 << 20,
+    "gi": 1 << 30,
+    "ti": 1 << 40,
     "kib": 1 << 10,
     "mib": 1 << 20,
     "gib": 1 << 30,
     "tib": 1 << 40,
 }
+LEAST, MOST = 1 << 20, 1 << 60
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", re.ASCII)
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 _DEVICE = re.compile(r"cpu|(cuda|rocm|vulkan|metal):\d+", re.ASCII)
@@ -43,12 +48,14 @@ class BadBudget(TropaError, ValueError):
 
 
 class Sized(Protocol):
-    """Any device that has a name and a size."""
+    """Any device that has a name and a size; `integrated` ones share the CPU's."""
 
     @property
     def id(self) -> str: ...
     @property
     def total(self) -> int: ...
+    @property
+    def integrated(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,9 @@ class Budget:
                 raise BadBudget(
                     f"TROPA_MEMORY_LIMIT names the device {device}; this machine has {', '.join(sizes)}"
                 )
+        all_there_is = sum(device.total for device in devices if not device.integrated)
         return Limits(
-            self.whole.of(sum(sizes.values())) if self.whole else None,
+            self.whole.of(all_there_is) if self.whole else None,
             tuple((device, amount.of(sizes[device])) for device, amount in self.per_device),
         )
 
@@ -113,12 +121,12 @@ def _amount(text: str) -> Amount:
     if match := _SHARE.fullmatch(text):
         share = float(match[1]) / 100
         if not 0 < share <= 1:
-            raise BadBudget(f"{text!r} is not between 0 and 100 %; {_FORM}")
+            raise BadBudget(f"{text!r} is not more than 0% and at most 100%; {_FORM}")
         return Amount(share=share)
     match = _SIZE.fullmatch(text)
     if match is None or match[2].lower() not in _UNITS:
         raise BadBudget(f"{text!r} is no amount of memory; {_FORM}")
-    size = int(float(match[1]) * _UNITS[match[2].lower()])
-    if not 1 << 20 <= size < 1 << 60:
-        raise BadBudget(f"{text!r} is {size} bytes, which no model could use or no machine has; {_FORM}")
-    return Amount(size)
+    size = float(match[1]) * _UNITS[match[2].lower()]  # infinite, if there are enough digits
+    if not LEAST <= size < MOST:
+        raise BadBudget(f"{text!r} is {size:.0f} bytes, which no model could use or no machine has; {_FORM}")
+    return Amount(int(size))

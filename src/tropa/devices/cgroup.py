@@ -1,16 +1,24 @@
 """What Linux control groups allow: memory and processor time, version 1 and 2, all parents counted.
 
-Inside a container the mount shows its own group as the root; outside, the path of a process leads down from the
-root through groups that each may have a limit. The tightest one holds, with what is used under it.
+The path of a process leads down from the root through groups that each may have a limit; the tightest one holds, with
+what is used under it. Inside a container a part of that path may lie outside of what is mounted: then the mount
+itself is the highest group that can be seen.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 NO_LIMIT_V1 = 1 << 60  # version 1 writes a number near 2^63, rounded to pages, for "no limit"
+
+# Page cache that the kernel gives up when somebody needs the memory. A mapped model counts here as well: without
+# this, nothing would seem free after one, and the kernel's own MemAvailable counts the same way. Memory of tmpfs
+# (`shmem`) and of processes is in neither.
+_CACHE_V2 = ("inactive_file", "active_file", "slab_reclaimable")
+_CACHE_V1 = ("total_inactive_file", "total_active_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +29,30 @@ class MemoryLimit:
     used: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A mounted hierarchy: `root` is the group that is seen at `point`."""
+
+    root: str
+    point: Path
+
+
 def memory_limits(root: Path = Path("/")) -> list[MemoryLimit]:
     """The limits that hold for this process, one for each group that has one."""
     found: list[MemoryLimit] = []
     for folder in _folders(root, "memory"):
-        v2 = (folder / "memory.max").exists()
-        limit = _number(folder / ("memory.max" if v2 else "memory.limit_in_bytes"))
-        used = _number(folder / ("memory.current" if v2 else "memory.usage_in_bytes"))
-        if limit is None or used is None or limit >= NO_LIMIT_V1:
-            continue
-        # In the group's usage the page cache counts as well: after one mapped model nothing would seem free.
-        cache = _statistic(folder / "memory.stat", "inactive_file" if v2 else "total_inactive_file")
-        found.append(MemoryLimit(limit, max(0, used - cache)))
+        statistics = _statistics(folder / "memory.stat")
+        if v2 := (folder / "memory.current").exists():
+            used = _number(folder / "memory.current")
+            # Above `high` the kernel slows every process of the group down until it gives memory back.
+            limits = [_number(folder / "memory.max"), _number(folder / "memory.high")]
+        else:
+            used = _number(folder / "memory.usage_in_bytes")
+            limits = [_number(folder / "memory.limit_in_bytes"), statistics.get("hierarchical_memory_limit")]
+        known = [limit for limit in limits if limit is not None and limit < NO_LIMIT_V1]
+        if known and used is not None:
+            reclaimable = sum(statistics.get(name, 0) for name in (_CACHE_V2 if v2 else _CACHE_V1))
+            found.append(MemoryLimit(min(known), max(0, used - reclaimable)))
     return found
 
 
@@ -40,38 +60,67 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     """Processors' worth of time that this process may use; None without a limit."""
     quotas: list[float] = []
     for folder in _folders(root, "cpu"):
-        if (words := _words(folder / "cpu.max")) and len(words) == 2 and words[0].isdigit() and int(words[1]):
-            quotas.append(int(words[0]) / int(words[1]))
-        quota, period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
-        if quota and period and quota > 0:
+        words = _words(folder / "cpu.max")
+        if len(words) == 2:
+            quota, period = _whole(words[0]), _whole(words[1])
+        else:
+            quota, period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
+        if quota and period:
             quotas.append(quota / period)
     return min(quotas, default=None)
 
 
 def _folders(root: Path, controller: str) -> Iterator[Path]:
-    """The group of this process and its parents, under version 2 and under version 1's folder of `controller`."""
-    mount = root / "sys/fs/cgroup"
-    seen: set[Path] = set()
+    """The group of this process and its parents, under version 2 and under version 1's mount of `controller`."""
+    mounts = _mounts(root, controller)
     for line in _lines(root / "proc/self/cgroup"):
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
-            base = mount if (mount / "cgroup.controllers").exists() else mount / "unified"
+            mount = mounts.get("cgroup2")
         elif controller in controllers.split(","):
-            base = mount / controller if (mount / controller).is_dir() else mount / controllers
+            mount = mounts.get("cgroup")
         else:
             continue
-        parts = [part for part in path.split("/") if part not in ("", "..")]
-        for depth in range(len(parts), -1, -1):  # in a container the path may lead outside the mount
-            folder = base.joinpath(*parts[:depth])
-            if folder not in seen and folder.is_dir():
-                seen.add(folder)
-                yield folder
+        if mount is None:
+            continue
+        folder = mount.point / _below(path, mount.root)
+        yield folder
+        while folder != mount.point:
+            folder = folder.parent
+            yield folder
+
+
+def _below(path: str, root: str) -> PurePosixPath:
+    """Where the group `path` lies under a mount that shows `root`; the mount itself if it is not there to be seen."""
+    group = PurePosixPath(path)
+    if ".." in group.parts or not group.is_relative_to(root):
+        return PurePosixPath()
+    return group.relative_to(root)
+
+
+def _mounts(root: Path, controller: str) -> dict[str, _Mount]:
+    """The mount of version 2 (`cgroup2`) and that of `controller` in version 1 (`cgroup`), as far as there are."""
+    found: dict[str, _Mount] = {}
+    for line in _lines(root / "proc/self/mountinfo"):
+        place, _, kind = line.partition(" - ")
+        where, what = place.split(" "), kind.split(" ")
+        if len(where) < 5 or len(what) < 3:
+            continue
+        if what[0] == "cgroup2" or (what[0] == "cgroup" and controller in what[2].split(",")):
+            mount = _Mount(_unescaped(where[3]), root / _unescaped(where[4]).lstrip("/"))
+            found.setdefault(what[0], mount)
+    return found
+
+
+def _unescaped(text: str) -> str:
+    """The kernel writes blanks in paths as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
+        return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
 
@@ -81,16 +130,19 @@ def _words(path: Path) -> list[str]:
 
 
 def _number(path: Path) -> int | None:
+    """A file's number; None for `max`, -1, and for what is no number or not there."""
     words = _words(path)
-    try:
-        return int(words[0]) if words else None
-    except ValueError:  # "max": no limit
-        return None
+    return _whole(words[0]) if words else None
 
 
-def _statistic(path: Path, name: str) -> int:
+def _whole(word: str) -> int | None:
+    return int(word) if word.isascii() and word.isdigit() else None
+
+
+def _statistics(path: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
     for line in _lines(path):
-        key, _, value = line.partition(" ")
-        if key == name and value.isdigit():
-            return int(value)
-    return 0
+        name, _, value = line.partition(" ")
+        if (number := _whole(value)) is not None:
+            found[name] = number
+    return found

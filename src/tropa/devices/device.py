@@ -11,8 +11,9 @@ CPU = "cpu"
 class DeviceMemory:
     """One device. `free` is what anybody could still take, in bytes; on the CPU that includes reclaimable cache.
 
-    `index` is the number under which the engine's library knows the device once `visible` variables have been
-    applied (`CUDA_VISIBLE_DEVICES`, ...); `handle` is what such a variable is set to for this device alone.
+    `id` is `cpu`, or the library and a number: the one that the library gives the device once the user's variables
+    (`CUDA_VISIBLE_DEVICES` and its kin) have been applied. `handle` is the device's name in such a variable,
+    whatever the user set. An `integrated` GPU takes its memory from the CPU's.
     """
 
     id: str

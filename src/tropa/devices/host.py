@@ -19,10 +19,7 @@ def memory(root: Path = Path("/")) -> DeviceMemory:
     if known is None:
         total, free = _asked_psutil()
     else:
-        total = known["MemTotal"]
-        # Kernels before 3.14, and some containers, have no MemAvailable.
-        fallback = known.get("MemFree", 0) + known.get("Buffers", 0) + known.get("Cached", 0)
-        free = known.get("MemAvailable", fallback)
+        total, free = known["MemTotal"], known.get("MemAvailable", _guessed_available(known))
     for limit in cgroup.memory_limits(root):
         total = min(total, limit.limit)
         free = min(free, max(0, limit.limit - limit.used))
@@ -39,7 +36,7 @@ def meminfo(root: Path) -> dict[str, int] | None:
     for line in lines:
         name, _, rest = line.partition(":")
         words = rest.split()
-        if words and words[0].isdigit():
+        if words and words[0].isascii() and words[0].isdigit():
             found[name] = int(words[0]) * (KIB if words[1:] == ["kB"] else 1)
     return found if "MemTotal" in found else None
 
@@ -49,6 +46,12 @@ def cores(root: Path = Path("/")) -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup.cpu_quota(root)
     return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
+
+
+def _guessed_available(known: dict[str, int]) -> int:
+    """For kernels before 3.14, and some containers: the memory of tmpfs is in `Cached`, yet nobody can have it."""
+    cached = max(0, known.get("Cached", 0) - known.get("Shmem", 0))
+    return known.get("MemFree", 0) + known.get("Buffers", 0) + cached + known.get("SReclaimable", 0)
 
 
 def _asked_psutil() -> tuple[int, int]:

@@ -18,7 +18,11 @@ class ProcessMemory:
 
 
 def memory(pid: int, root: Path = Path("/")) -> ProcessMemory:
-    """The proportional share of a process, shared pages divided among their users. Zero if it has just ended."""
+    """What is resident for a process. Zero if it has just ended.
+
+    Not the proportional share (PSS), although that divides shared libraries fairly: it falls when a second engine
+    starts, and a figure that depends on the neighbours can't be remembered for the next load.
+    """
     try:
         lines = (root / f"proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -29,9 +33,9 @@ def memory(pid: int, root: Path = Path("/")) -> ProcessMemory:
         words = rest.split()
         if words and words[0].isdigit():
             kept[name] = int(words[0]) * KIB
-    total = kept.get("Pss", 0)
-    mapped = kept.get("Pss_File", max(0, total - kept.get("Anonymous", total)))
-    return ProcessMemory(total, mapped)
+    total = kept.get("Rss", 0)
+    shared = kept.get("Pss_Shmem", 0)
+    return ProcessMemory(total, max(0, total - kept.get("Anonymous", total) - shared))
 
 
 def _asked_psutil(pid: int) -> ProcessMemory:

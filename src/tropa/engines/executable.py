@@ -53,7 +53,7 @@ def arguments(launch: Launch) -> list[str]:
         args += ["--load-mode", "mmap" if launch.mmap else "none"]
     if launch.embedding:
         args += ["--embedding"]
-    args += ["--cache-ram", str(launch.cache_ram_mib)]
+    args += ["--cache-ram", str(launch.cache_ram_mib), "--ctx-checkpoints", str(launch.checkpoints)]
     args += ["--jinja", "--no-ui", "--offline", "--no-context-shift", "--fit", "off", "--slots"]
     if launch.projector:
         args += ["--mmproj", str(launch.projector)]

@@ -29,12 +29,17 @@ def die_with_parent(parent: int) -> None:
 
 
 def watch(command: list[str]) -> int:
-    """Run `command` until it ends or standard input does; returns its exit status (128 + signal if killed)."""
+    """Run `command` until it ends or standard input does; returns its exit status (128 + signal if killed).
+
+    The command is in our group, with all that it starts: at the end of input the whole group is killed, us too.
+    """
     engine = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
     def kill_at_end_of_input() -> None:
         while os.read(0, 4096):
             pass
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
         engine.kill()
 
     threading.Thread(target=kill_at_end_of_input, daemon=True).start()
@@ -47,10 +52,13 @@ def main(argv: list[str]) -> None:
     """Guard one command, as the module's text says."""
     watching = argv[:1] == ["--watch"]
     parent, *command = argv[1:] if watching else argv
-    if watching:
-        os._exit(watch(command))
-    die_with_parent(int(parent))
-    os.execv(command[0], command)  # noqa: S606 - the command is ours, and there is no shell in it
+    try:
+        if watching:
+            os._exit(watch(command))
+        die_with_parent(int(parent))
+        os.execv(command[0], command)  # noqa: S606 - the command is ours, and there is no shell in it
+    except OSError as exc:
+        sys.exit(f"error: cannot run {command[0]}: {exc.strerror}")
 
 
 if __name__ == "__main__":

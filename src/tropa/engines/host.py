@@ -51,6 +51,7 @@ def parameters(launch: dict[str, Any]) -> Any:
         p.load_mode = getattr(x.llama_load_mode, f"LLAMA_LOAD_MODE_{kind}")
     p.embedding = launch["embedding"]
     p.cache_ram_mib = launch["cache_ram_mib"]
+    p.n_ctx_checkpoints = launch["checkpoints"]
     p.use_jinja = True
     p.ui = False
     p.offline = True

@@ -47,6 +47,7 @@ class Launch:
     mmap: bool | None = None
     embedding: bool = False
     cache_ram_mib: int = 0
+    checkpoints: int = 0
     projector: Path | None = None
     adapters: tuple[Path, ...] = ()
     save_dir: Path | None = None

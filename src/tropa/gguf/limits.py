@@ -20,6 +20,6 @@ ARRAY_DEPTH = 4
 DIMENSIONS = 4
 TENSOR_NAME = 63
 """Bytes: what fits the engine's fixed field."""
-KEPT_ELEMENTS = 1024
+KEPT_ELEMENTS = 4096
 """Numeric arrays up to this length (one number per layer) are kept; longer ones are read when asked for."""
 ALIGNMENT = 1 << 20

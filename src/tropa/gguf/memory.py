@@ -170,12 +170,13 @@ def compute(model: ModelShape, *, gated: bool, flash_attention: bool) -> Compute
     Three phases of the graph compete to be the widest: feed-forward, attention, head.
     """
     width = model.embedding_length
-    forward = max(layer.feed_forward for layer in model.layers)
-    if model.experts_used:
-        one = model.expert_feed_forward or forward
-        forward = max(forward if not model.expert_feed_forward else 0, one * model.experts_used)
-    feed = (_GATED if gated else _PLAIN) * forward + _BESIDE_FORWARD * width
-    feed += model.experts_used * width
+    gates = _GATED if gated else _PLAIN
+    feed = gates * max(layer.feed_forward for layer in model.layers)
+    if used := model.experts_used:
+        one = model.expert_feed_forward or feed // gates
+        # Inside the experts, or when all of them have answered and nothing is summed up yet.
+        feed = max(gates * used * one, used * (one + width))
+    feed += _BESIDE_FORWARD * width
     keys = max(layer.key_width + layer.value_width for layer in model.layers)
     attention = _BESIDE_ATTENTION * width + _KEYS_AND_VALUES * keys
     if not model.cached:

@@ -58,7 +58,9 @@ class Metadata(Mapping[str, Value]):
         value = self._values.get(key, default)
         if not isinstance(value, Array):
             return (self.integer(key, default),) * count
-        items = value.values()
+        items = value.kept
+        if items is None:  # far more than any model has layers, or no numbers
+            raise self._not(key, "an array of whole numbers, one per layer", value)
         if len(items) < count:
             raise BadMetadata(self.path, f"key {key!r} has {len(items)} values for {count} layers")
         # A bool is an int here: patterns come as either.

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|out of device memory|cudaMalloc failed|hipMalloc failed|failed to allocate|allocation failed"
-    r"|not enough memory|insufficient memory|vk_error_out_of_device_memory|erroroutofmemory|std::bad_alloc",
+    r"|not enough memory|insufficient memory|vk_error_out_of_\w*memory|erroroutof(device|host)?memory|std::bad_alloc",
     re.IGNORECASE,
 )
 # llama.cpp's own lines: minutes, seconds, milliseconds, microseconds, then the level.

@@ -24,9 +24,14 @@ GPU_CONTEXT = 450 * MIB
 hand; the reference reserves 457 MiB."""
 CACHED_TOKENS = 8192
 MOST_PROMPT_CACHE = 1024 * MIB
+CHECKPOINTS = 16
+"""Over all slots: copies of what can't be rolled back (sliding windows, recurrent states), without which each turn of
+a chat evaluates the whole conversation again. The engine's default, 32 for each slot, is more than many of these
+models weigh, and nobody would count it."""
 VISION_CONTEXT = 2048
 LEAST_CONTEXT = 4
 PLANNED_BATCH = 512
+PLANNED_CONTEXT = 4096
 
 
 def demand_of(
@@ -139,14 +144,30 @@ def _output(model: ModelShape) -> tuple[float, float]:
     return 4.0 * model.vocabulary, 0.0
 
 
+@lru_cache(maxsize=1024)
+def _reserve(path: Path, cache_type: str, stamp: tuple[int, int]) -> int:
+    return _checkpoints(shape(read(path)), cache_type)
+
+
+def checkpoint_reserve(path: Path, cache_type: str) -> int:
+    """Bytes of `Demand.prompt_cache` that are kept for checkpoints, and not for the engine's own prompt cache."""
+    return _reserve(path, cache_type, _stamp(path))
+
+
+def _checkpoints(model: ModelShape, cache_type: str) -> int:
+    longest = model.trained_context or PLANNED_CONTEXT
+    load = sizes.Load(context=longest, slots=1, batch=PLANNED_BATCH, cache_type=cache_type)
+    return CHECKPOINTS * sizes.checkpoint_bytes(model, load)
+
+
 def prompt_cache(model: ModelShape, cache_type: str) -> int:
-    """What the engine may keep of conversations that lost their slot: some thousand tokens, in whole MiB."""
+    """What the engine may keep of conversations beyond their slots: some thousand tokens and the checkpoints."""
     if model.embedding or not model.cached:
         return 0
     per_token = sum(sizes.cache_per_token(layer, cache_type) for layer in model.layers)
     fixed = sum(4 * layer.state for layer in model.layers)
     wanted = min(CACHED_TOKENS * per_token + 4 * fixed, MOST_PROMPT_CACHE)
-    return -(-wanted // MIB) * MIB
+    return -(-wanted // MIB) * MIB + _checkpoints(model, cache_type)
 
 
 def _add_adapter(layers: list[int], adapter: GGUF) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from tropa.devices import host
 from tropa.devices.device import DeviceMemory
-from tropa.devices.visible import VARIABLES
+from tropa.devices.visible import showing
 from tropa.engines.launch import Launch
-from tropa.runners.demand import maps
+from tropa.runners.demand import CHECKPOINTS, checkpoint_reserve, maps
 from tropa.runners.loadable import Loadable
 from tropa.runners.rundir import Berth
 from tropa.scheduler.actions import Load
@@ -25,6 +25,8 @@ def launch_of(
     placement, want = load.placement, load.want
     flash = settings.flash_attention if want.flash_attention is None else want.flash_attention
     split = tuple(float(share) for share in placement.tensor_split) if len(placement.gpus) > 1 else ()
+    cache_type = want.kv_type or settings.kv_cache_type
+    reserve = checkpoint_reserve(model.weights, cache_type)
     return Launch(
         model=model.weights,
         address=berth.address,
@@ -36,20 +38,15 @@ def launch_of(
         gpu_layers=placement.gpu_layers,
         main_gpu=0 if len(placement.gpus) == 1 else None,
         tensor_split=split,
-        cache_type=want.kv_type or settings.kv_cache_type,
+        cache_type=cache_type,
         flash_attention=flash,
         mmap=maps(model.weights) if want.use_mmap is None and not placement.gpus else want.use_mmap,
         embedding=model.demand.embedding,
-        cache_ram_mib=model.demand.prompt_cache // MIB,
+        cache_ram_mib=max(0, model.demand.prompt_cache - reserve) // MIB,
+        checkpoints=CHECKPOINTS // placement.slots if reserve else 0,
         projector=model.projector,
         adapters=model.adapters,
-        environment=_visible([devices[gpu] for gpu in placement.gpus if gpu in devices]),
+        environment=tuple(
+            showing([devices[gpu] for gpu in placement.gpus if gpu in devices], devices.values()).items()
+        ),
     )
-
-
-def _visible(gpus: list[DeviceMemory]) -> tuple[tuple[str, str], ...]:
-    """The variable that hides all other GPUs. By their own names, which no other variable can shift."""
-    if not gpus or not all(gpu.handle for gpu in gpus):
-        return ()
-    names = VARIABLES.get(gpus[0].library, ())
-    return ((names[0], ",".join(gpu.handle for gpu in gpus)),) if names else ()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from tropa.devices import inventory, nvidia, process
+from tropa.devices import inventory, process
 from tropa.devices.device import DeviceMemory
 from tropa.runners.child import Child
 from tropa.runners.choice import EngineChoice
@@ -32,6 +32,22 @@ RETURN_PAUSE, RETURN_LIMIT = 0.25, 5.0  # seconds: drivers report late
 Inventory = Callable[[], Sequence[DeviceMemory]]
 
 
+@dataclass(slots=True)
+class _OnGpus:
+    """An engine that was placed on GPUs. `free` is what they had when we last looked while it lived."""
+
+    child: Child
+    promised: Mapping[str, int]
+    free: int
+    loaded: bool = False
+
+    @property
+    def expected(self) -> float:
+        """What must be free on these GPUs when its memory is back."""
+        held = sum(self.promised.values())
+        return self.free + held * (RETURN_SHARE if self.loaded else RETURN_SHARE - 1)
+
+
 class LocalLauncher:
     """The launcher of a server without a cluster. `devices` is the seam where tests simulate GPUs."""
 
@@ -48,6 +64,7 @@ class LocalLauncher:
         self._inventory = devices
         self._book = MemoryBook(settings.state / "memory.json", lambda: choice.name)
         self._known: dict[str, DeviceMemory] = {}
+        self._on_gpus: dict[int, _OnGpus] = {}
 
     async def devices(self) -> tuple[Device, ...]:
         """The devices that the engine can use. Waits for the choice of the engine only if there are GPUs at all."""
@@ -57,6 +74,9 @@ class LocalLauncher:
                 await self._choice.engine()
         usable = [each for each in found if not each.is_gpu or each.library in self._choice.libraries]
         self._known = {each.id: each for each in usable}
+        for engine in self._on_gpus.values():
+            if not engine.child.exited.is_set():
+                engine.free = self._free(engine.promised)
         return tuple(_as_device(each) for each in usable)
 
     async def launch(self, load: Load, model: Loadable) -> Runner:
@@ -67,6 +87,9 @@ class LocalLauncher:
 
         def record(child: Child) -> None:
             self._rundir.record(berth.alias, child.pid)
+            if gpus := load.placement.gpus:
+                promised = {gpu: load.placement.promised.get(gpu, 0) for gpu in gpus}
+                self._on_gpus[load.runner] = _OnGpus(child, promised, self._free(gpus))
             forgetting = asyncio.create_task(self._forget(berth.alias, child))
             forgetting.add_done_callback(lambda _: None)
 
@@ -82,22 +105,26 @@ class LocalLauncher:
         """See herd.Launcher."""
         devices = await self.devices()
         pids = {number: runner.child.pid for number, runner in runners.items()}
-        return devices, await asyncio.to_thread(_usage, pids, any(each.kind is Kind.GPU for each in devices))
+        promised = {number: engine.promised for number, engine in self._on_gpus.items()}
+        return devices, await asyncio.to_thread(_usage, pids, promised)
 
     async def release(self, load: Load) -> None:
         """See herd.Launcher. Host memory is back when the process has been waited for; GPU drivers take a while."""
-        gpus = load.placement.gpus
-        if not gpus or all(self._known[gpu].integrated for gpu in gpus if gpu in self._known):
+        engine = self._on_gpus.pop(load.runner, None)
+        if engine is None or all(
+            self._known[gpu].integrated for gpu in engine.promised if gpu in self._known
+        ):
             return
-        held = sum(load.placement.promised.get(gpu, 0) for gpu in gpus)
-        before = await self._free(gpus)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RETURN_LIMIT):
-                while (now := await self._free(gpus)) - before < held * RETURN_SHARE:
-                    before = min(before, now)
+                while await self._free_now(engine.promised) < engine.expected:  # noqa: ASYNC110 - drivers tell nobody
                     await asyncio.sleep(RETURN_PAUSE)
 
-    async def _free(self, gpus: Sequence[str]) -> int:
+    def _free(self, gpus: Collection[str]) -> int:
+        """As we last saw it."""
+        return sum(each.free for each in self._known.values() if each.id in gpus)
+
+    async def _free_now(self, gpus: Collection[str]) -> int:
         return sum(each.free for each in await asyncio.to_thread(self._inventory) if each.id in gpus)
 
     def recall(self, model: Loadable) -> Demand:
@@ -106,17 +133,21 @@ class LocalLauncher:
 
     def remember(self, load: Load, model: Loadable, usage: Usage) -> None:
         """See herd.Launcher."""
+        if (engine := self._on_gpus.get(load.runner)) is not None:
+            engine.loaded = True
         if usage.bytes:
             self._book.remember(model.demand, load.placement, usage.bytes)
 
 
-def _usage(pids: Mapping[int, int], gpus: bool) -> tuple[Usage, ...]:
+def _usage(pids: Mapping[int, int], promised: Mapping[int, Mapping[str, int]]) -> tuple[Usage, ...]:
+    """What processes hold. Where a driver does not say how much of a GPU it is, what was promised stands: counted as
+    nothing, it would seem to be somebody else's, and never to come back."""
     found = []
     for number, pid in pids.items():
         held = process.memory(pid)
         used = {CPU: held.total}
-        if gpus:
-            used |= nvidia.used_by(pid, os.environ)
+        if on_gpus := promised.get(number):
+            used |= {**on_gpus, **inventory.used_by(pid)}
         if held.total:
             found.append(Usage(number, used, held.mapped))
     return tuple(found)

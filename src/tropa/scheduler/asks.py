@@ -51,8 +51,8 @@ def _contexts(model: Model, shape: Shape, floor: int, policy: Policy) -> tuple[i
 
 def _slots(model: Model, shape: Shape, policy: Policy) -> tuple[int, ...]:
     most = model.demand.max_slots
-    asked = shape.slots if shape.slots is not None else policy.num_parallel
-    if asked is not None:
+    asked = shape.slots or policy.num_parallel
+    if asked:
         return (min(asked, most) if most else asked,)
     auto = min(policy.auto_parallel, most) if most else policy.auto_parallel
     return (1,) if model.short_of_memory else _distinct(auto, 1)

@@ -49,6 +49,12 @@ def settle(state: State) -> tuple[list[Action], dict[str, Intent] | None]:
             unload(state, runner, "nobody waits for it any more", out)
     for model in state.touched.values():
         grant_all(state, model, out)
+    if state.room_came:
+        state.room_came = False
+        if state.line and state.policy.watches_memory and not state.measure_asked:
+            state.measure_asked = True  # first see what there is, then decide once
+            out.append(Measure("a process has gone"))
+        state.line_dirty = state.line_dirty or not state.policy.watches_memory
     if state.line_dirty or state.now >= state.line_due:
         intents = _look_at_line(state, out)
     for model in list(state.touched.values()):
@@ -63,12 +69,6 @@ def _look_at_line(state: State, out: list[Action]) -> dict[str, Intent] | None:
     if not state.line and not state.draining:
         state.line_dirty = False
         state.line_due = math.inf
-        return None
-    if state.memory_moved and state.policy.watches_memory and state.now < state.line_due:
-        # A process came or went: first see what there is, then decide once.
-        if not state.measure_asked:
-            state.measure_asked = True
-            out.append(Measure("memory has moved"))
         return None
     state.line_dirty = False
     intents = Pass(state, out).run()

@@ -18,7 +18,7 @@ class Layer:
     """One transformer block.
 
     `kv` is the bytes of KV cache for one token of context. With `window` > 0 the layer keeps only that many
-    tokens per slot (plus one batch); 0 means the full context. `state` is a fixed number of bytes per slot
+    tokens per slot, plus one batch; 0 means the full context. `state` is a fixed number of bytes per slot
     (recurrent layers).
     """
 
@@ -32,7 +32,8 @@ class Layer:
 class Compute:
     """The working buffers on one device: fixed + per token of the whole context + per slot + per batch token.
 
-    `per_batch_context` is for engines without flash attention, whose buffer grows with batch x context.
+    `per_batch_context` is for the attention mask (and without flash attention for the scores): it grows with the
+    batch times the context of *one* slot, since a slot attends only to itself.
     """
 
     fixed: int = 0
@@ -48,7 +49,7 @@ class Compute:
             self.per_context * whole
             + self.per_slot * slots
             + self.per_batch * batch
-            + self.per_batch_context * batch * whole
+            + self.per_batch_context * batch * context
         )
 
 
@@ -151,10 +152,11 @@ def need(demand: Demand, context: int, slots: int, batch: int) -> Need:
     """The prediction. `context` is per slot; it is multiplied by the slots here and in no other place."""
     granule = max(1, demand.context_granule)
     kept = -(-context // granule) * granule
-    whole = kept * slots
     pieces = [
         layer.weights
-        + layer.kv * (min(whole, slots * layer.window + batch) if layer.window else whole)
+        + layer.kv
+        * slots
+        * (min(kept, -(-(layer.window + batch) // granule) * granule) if layer.window else kept)
         + layer.state * slots
         for layer in demand.layers
     ]

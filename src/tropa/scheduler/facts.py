@@ -43,7 +43,7 @@ def record(state: State, event: events.Event) -> None:
                 _ended(state, runner, "the process ended")  # nothing, when it was leaving already
                 state.ledger.release(runner.id)
                 del state.runners[runner.id]
-                state.memory_moved = state.line_dirty = True
+                state.memory_moved = state.room_came = True
         case events.DevicesSeen():
             version = state.ledger.version
             state.ledger.see(event)

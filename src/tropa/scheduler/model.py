@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tropa.scheduler.actions import Placement
 from tropa.scheduler.demand import Demand
 from tropa.scheduler.fairqueue import FairQueue, Rounds
-from tropa.scheduler.placement import Costs, Hope
+from tropa.scheduler.placement import Ask, Costs, Hope
 from tropa.scheduler.reload import Shape, serves
 from tropa.scheduler.request import Request
 from tropa.scheduler.runner import Runner
@@ -34,6 +35,8 @@ class Model:
     deaths: int = 0
     hopes: dict[tuple[Shape, int, bool], Hope] = field(default_factory=dict)
     """Where it would go on a machine of its own: per shape, floor and shortness of memory (asks.py)."""
+    reserved: tuple[Ask, Placement] | None = None
+    """The place that models behind it in the line were kept out of."""
     told: tuple[int, ...] = ()
     told_why: str = ""
     """What the log was last told of its waiting: the gist and the words."""

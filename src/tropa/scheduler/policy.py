@@ -53,12 +53,18 @@ class Policy:
     """After the engine ran out of memory at load, the one retry reserves this much more than predicted."""
     fresh: float = 1.0
     """A measurement older than this is renewed (Measure) before a load or refusal rests on it; inf: never."""
-    window: int = 8
-    """How many models that can't be placed yet are looked past in search of one that can."""
+    window: int = 4
+    """How many models that can't be placed yet are looked past in search of one that can, each with room reserved
+    for it. More costs more and serves no more (benchmarks/scheduler_cost.py --windows)."""
     snapshot: bool = False
     """Ask for a Snapshot before unloading a runner that has served."""
     history: int = 512
     """(event, actions) pairs kept for a bug report."""
+
+    def __post_init__(self) -> None:
+        # Settings are checked where they are read; these would only make the scheduler wait for ever.
+        if min(self.max_loaded or 1, self.num_parallel or 1, self.auto_parallel, self.window) < 1:
+            raise ValueError(f"a policy that can load nothing: {self}")
 
     @property
     def watches_memory(self) -> bool:

@@ -51,6 +51,8 @@ class State:
     """Models whose slots or waiting requests changed."""
     line_dirty: bool = False
     """Something changed that may let a model in the line go on."""
+    room_came: bool = False
+    """A process is gone: its memory can be had once measured."""
 
     # Time.
     awaited: set[int] = field(default_factory=set)
@@ -71,7 +73,7 @@ class State:
     @property
     def max_loaded(self) -> int:
         """How many runners there may be."""
-        if self.policy.max_loaded is not None:
+        if self.policy.max_loaded:
             return self.policy.max_loaded
         return 3 * max(1, len(self.ledger.gpus))
 
@@ -108,7 +110,7 @@ class State:
         if model.later:
             self.join_line(model)
         elif self.line.pop(model.key, None) is not None:
-            model.told = ()
+            model.told, model.reserved = (), None
             self.line_dirty = True  # what it had reserved is free for others
 
     def end_turn(self, model: Model) -> None:

@@ -18,7 +18,7 @@ from itertools import islice
 from tropa.scheduler import texts
 from tropa.scheduler.actions import Action, Explain, Fit, Load, Measure, Placement, Refusal, Refuse
 from tropa.scheduler.asks import alone, beside, no_worse_than
-from tropa.scheduler.ledger import Room, add, lesser, take
+from tropa.scheduler.ledger import Room, add, holds, lesser, take
 from tropa.scheduler.model import Model
 from tropa.scheduler.moves import drain, undrain, unload
 from tropa.scheduler.placement import Ask, Hope, place, shortfall
@@ -163,8 +163,7 @@ class Pass:
             return False
         if model.short_of_memory and self.leaving:
             return False  # the retry is worth something only once the room made for it is there
-        room = lesser(self.free, self.coming)
-        placement = place(model.costs, goal.ask, room, state.ledger)
+        placement = self.fit(model, goal, lesser(self.free, self.coming))
         if placement is None:
             return False
         if state.stale:
@@ -172,6 +171,19 @@ class Pass:
             return False
         self.load(model, goal, placement)
         return True
+
+    def fit(self, model: Model, goal: Goal, room: Room) -> Placement | None:
+        """A place in this room; if none is found, the one reserved last time, if it is still there.
+
+        Dealing layers to GPUs is a heuristic: less room elsewhere can make it miss what it found before. But models
+        further back were let in because the reserved place stayed free, so it must be taken.
+        """
+        found = place(model.costs, goal.ask, room, self.state.ledger)
+        if found is None and model.reserved is not None:
+            ask, reserved = model.reserved
+            if ask == goal.ask and holds(room, self.state.ledger.charge(reserved.promised)):
+                return reserved
+        return found
 
     def load(self, model: Model, goal: Goal, placement: Placement) -> None:
         state = self.state
@@ -195,7 +207,7 @@ class Pass:
         self.running += 1
         self.staying += 1
         model.admit_all()
-        model.told = ()
+        model.told, model.reserved = (), None
         del state.line[model.key]
         if model.later:
             state.join_line(model)  # those this load can't serve: at the end, it is others' turn now
@@ -229,7 +241,7 @@ class Pass:
                 and runner.id not in self.chosen
                 and (goal.may_unpin or not runner.pinned)
             ),
-            fits=lambda room: place(model.costs, goal.ask, room, state.ledger),
+            fits=lambda room: self.fit(model, goal, room),
         )
         if found is None:
             return  # all that could leave is spoken for by models ahead
@@ -240,6 +252,7 @@ class Pass:
             self.chosen[runner.id] = Farewell(runner, model.key, at <= state.now)
             add(self.coming, state.ledger.held(runner.id))
         take(self.coming, state.ledger.charge(placement.promised))
+        model.reserved = (goal.ask, placement)
         self.staying += 1 - len(victims)
         why = self.tell(model, victims)
         self.intents[model.key] = Intent(placement, tuple(v.id for v in victims), why, at)

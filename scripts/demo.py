@@ -16,6 +16,7 @@ from pathlib import Path
 
 QUESTIONS = ("Why is the sky blue?", "What is the capital of France?")
 READY_LIMIT = 30.0  # seconds
+SHOWN = 50  # characters of an answer on each line while it grows
 
 
 def main() -> int:
@@ -65,13 +66,16 @@ def ask_both(url: str) -> list[str]:
                 if piece:
                     with printing:
                         stamp = f"{time.monotonic() - began:6.3f} s"
-                        print(f"  {stamp}  {QUESTIONS[number]:32} {answers[number]}", flush=True)
+                        shown = answers[number][-SHOWN:]
+                        print(f"  {stamp}  {QUESTIONS[number]:32} {shown}", flush=True)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    for question, answer in zip(QUESTIONS, answers, strict=True):
+        say(f"{question}\n{answer}")
     return answers
 
 

@@ -14,7 +14,7 @@ from benchmarks.support import load
 from benchmarks.support.bare import Bare, bare_engine
 from benchmarks.support.figures import Spread, interleaved
 from benchmarks.support.home import Home, home
-from benchmarks.support.models import TINY, hundred_million, options
+from benchmarks.support.models import TINY, hundred_million
 from benchmarks.support.plan import NATIVE, Plan
 from benchmarks.support.report import Report, arguments
 from benchmarks.support.server import Server, tropa_server
@@ -41,7 +41,7 @@ def _warm(report: Report, place: Home, server: Server, model: str, rounds: int) 
     launch, environment = server.launch(place.path / "bare.sock")
     with bare_engine(launch, environment) as bare:
         for route in NATIVE:
-            plan = Plan(route, model=model, options=options(model), tokens=4, requests=8, pause=0.02)
+            plan = Plan(route, model=model, tokens=8, requests=8, pause=0.02)
             _warm_route(report, server, bare, plan, rounds)
     server.unload(model)
 
@@ -61,7 +61,7 @@ def _load(report: Report, place: Home, server: Server, model: str, rounds: int) 
     server.load(model)
     launch, environment = server.launch(place.path / "bare.sock")
     server.unload(model)
-    plan = Plan("/api/chat", model=model, options=options(model), tokens=4)
+    plan = Plan("/api/chat", model=model, tokens=8)
 
     def through(number: int) -> float:
         first = load.first_token(load.seeded(load.to_tropa(server, plan), number))

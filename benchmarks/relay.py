@@ -7,13 +7,16 @@ request, answers have a fixed length. On a small machine engine, server and clie
 every microsecond of ours is taken from the engine: the CPU time of our process per relayed token is the figure to
 look at when the ratio is noisy, as it is with few cores and neighbours.
 
-`tiny` makes more tokens per second than any model people use: it shows the cost at its worst.
+`tiny` makes more tokens per second than any model people use: it shows the cost at its worst. Answers of two lengths
+tell apart what a token costs and what a request costs.
 """
 
 from __future__ import annotations
 
 from itertools import groupby
 from statistics import median
+
+from msgspec.structs import replace
 
 from benchmarks.support import load
 from benchmarks.support.bare import Bare, bare_engine
@@ -64,6 +67,8 @@ def _with_slots(place: Home, report: Report, slots: int, plans: list[Plan], roun
             with bare_engine(launch, environment) as bare:
                 for plan in group:
                     _case(report, server, bare, plan, slots, rounds)
+                    if plan.streams == 4:
+                        _split(report, server, plan, rounds)
             server.unload(model)
 
 
@@ -118,6 +123,27 @@ def _case(report: Report, server: Server, bare: Bare, plan: Plan, slots: int, ro
     if plan.model == LARGE:
         report.aim(f"{name}: ratio", ratio.median, least=RATIO)
     report.aim(f"{name}: µs of our process per token", per_token.median, most=MICROSECONDS)
+
+
+def _split(report: Report, server: Server, plan: Plan, rounds: int) -> None:
+    """Solve two equations: a request and 16 tokens, a request and 256 tokens."""
+    short, long = 16, 256
+    plan = load.to_tropa(server, plan)
+
+    def cost(tokens: int, number: int) -> float:
+        """Seconds of CPU per request."""
+        wanted = replace(
+            plan, tokens=tokens, requests=max(2, 512 // tokens // plan.streams), seed=1000 + number
+        )
+        found = load.charged(server, wanted)
+        return found.cpu / len(found.outcome.whole)
+
+    pairs = interleaved(rounds, lambda number: cost(long, number), lambda number: cost(short, number))
+    token = Spread.of(1e6 * (more - less) / (long - short) for more, less in pairs)
+    request = Spread.of(1e6 * (less - short * (more - less) / (long - short)) for more, less in pairs)
+    name = f"{plan.model} {plan.route} {plan.streams} streams, apart"
+    report.say(f"{name}: {token.text(0)} µs per token, {request.text(0)} µs per request")
+    report.figure(name, {"us_per_token": token.record(), "us_per_request": request.record()})
 
 
 def _gaps(outcomes: list[Outcome]) -> list[float]:

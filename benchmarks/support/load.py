@@ -88,8 +88,11 @@ def charged(server: Server, plan: Plan) -> Charged:
 
 
 def first_token(plan: Plan) -> float:
-    """Seconds to the first token of a plan of one request."""
-    return run(plan).first[0]
+    """Seconds to the first token of a plan of one request. Raises LoadFailed."""
+    found = run(plan).first
+    if not found:
+        raise LoadFailed("the answer has no text")
+    return found[0]
 
 
 def warm(*plans: Plan) -> None:

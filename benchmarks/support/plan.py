@@ -46,11 +46,12 @@ class Plan(Struct, frozen=True):
         kind = "chat" if "chat" in self.route else "generate"  # the same on both sides of a comparison
         text = prompt(f"{kind}/{self.streams}/{self.seed}/{stream}/{number}", self.words)
         messages = [{"role": "user", "content": text}]
+        sampling = {**self.options, "seed": 1 + abs(self.seed) * 100_000 + stream * 1000 + number}
         if self.route in NATIVE:
-            options = {**self.options, "num_predict": self.tokens}
+            options = {**sampling, "num_predict": self.tokens}
             content = {"messages": messages} if self.route == "/api/chat" else {"prompt": text}
             return {"model": self.model, "options": options, "keep_alive": "1h", **content}
-        told = {**parse({}, self.options).sampling(), "n_predict": self.tokens}
+        told = {**parse({}, sampling).sampling(), "n_predict": self.tokens}
         told |= {"stream": True, "return_progress": True, "cache_prompt": True}
         if self.route == "/completion":
             return {**told, "prompt": self.before + text + self.after}

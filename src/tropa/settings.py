@@ -88,7 +88,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     default = Settings()
     settings = Settings(
         host=read("OLLAMA_HOST", parse_host, default.host),
-        models=read("OLLAMA_MODELS", Path, default.models).expanduser(),
+        models=read("OLLAMA_MODELS", _folder, None) or default.models.expanduser(),
         keep_alive=read("OLLAMA_KEEP_ALIVE", _duration, default.keep_alive),
         context_length=read("OLLAMA_CONTEXT_LENGTH", _count, 0) or None,
         num_parallel=read("OLLAMA_NUM_PARALLEL", _count, 0) or None,
@@ -105,7 +105,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         noprune=read("OLLAMA_NOPRUNE", _flag, default.noprune),
         llama_server=read("TROPA_LLAMA_SERVER", str, default.llama_server),
         memory_limit=read("TROPA_MEMORY_LIMIT", _memory_limit, default.memory_limit),
-        state=read("TROPA_STATE", Path, _state_home(environ)).expanduser(),
+        state=read("TROPA_STATE", _folder, None) or _state_home(environ).expanduser(),
         exit_with_stdin=read("TROPA_EXIT_WITH_STDIN", _flag, default.exit_with_stdin),
     )
     if problems:
@@ -114,7 +114,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def parse_host(text: str) -> Host:
-    """`OLLAMA_HOST` in all its forms. A port out of range falls back to the default one, as clients expect."""
+    """`OLLAMA_HOST` in all its forms. A port out of range falls back to the scheme's default, as clients expect."""
     scheme, separator, rest = text.rpartition("://")
     scheme = scheme if separator else "http"
     if scheme not in ("http", "https"):
@@ -127,8 +127,8 @@ def parse_host(text: str) -> Host:
     if digits:
         if not digits.isascii() or not digits.isdigit():
             raise ValueError(f"{digits!r} is not a port number")
-        port = int(digits) if int(digits) <= 65535 else DEFAULT_PORT
-    if any(c.isspace() or c in "@?#" for c in host):
+        port = int(digits) if int(digits) <= 65535 else port
+    if any(c.isspace() or c in "@?#[]" for c in host) or (":" in host and not _is_ipv6(host)):
         raise ValueError(f"{host!r} is not a host name or address")
     if not host and not digits:
         host = "127.0.0.1"
@@ -137,12 +137,29 @@ def parse_host(text: str) -> Host:
 
 def _split_port(location: str) -> tuple[str, str]:
     if location.startswith("["):
-        host, _, rest = location[1:].partition("]")
-        return host, rest.removeprefix(":")
+        host, closed, rest = location[1:].partition("]")
+        return (host if closed else location), rest.removeprefix(":")
     if location.count(":") > 1:  # a bare IPv6 address
         return location, ""
     host, _, digits = location.partition(":")
     return host, digits
+
+
+def _is_ipv6(text: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as exc:
+        raise ValueError("there is no such user, or no home folder") from exc
 
 
 def _count(text: str) -> int:

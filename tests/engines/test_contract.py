@@ -47,6 +47,12 @@ async def test_an_engine_goes_by_the_name_it_was_given(load: Callable[..., Any])
     assert (await runner.call("GET", "/props"))["model_alias"] == runner.launch.alias
 
 
+async def test_that_name_is_in_its_arguments(load: Callable[..., Any]) -> None:
+    """A later server knows by it that a process is an engine of ours (`RunDir.sweep`)."""
+    runner = await load()
+    assert any(runner.launch.alias in word for word in psutil.Process(runner.child.pid).cmdline())
+
+
 async def test_an_answer_streams_in_pieces(load: Callable[..., Any]) -> None:
     runner = await load()
     asked = long_question()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,11 +16,8 @@ import psutil
 import pytest
 
 from tests.support.processes import alive, gone
-from tropa.engines.launch import Launch
-from tropa.engines.wheel import WheelEngine
 from tropa.runners import rundir as module
 from tropa.runners.rundir import RunDir, runtime_home
-from tropa.runners.runner import Runner
 
 SLEEP = "import time; time.sleep(600)"
 
@@ -150,17 +146,6 @@ def test_stray_files_are_no_obstacle(rundir: RunDir) -> None:
 
 def test_without_a_folder_there_is_nothing_to_sweep(place: Path) -> None:
     assert RunDir(place / "never made").sweep() == []
-
-
-async def test_a_real_engine_is_recognised(rundir: RunDir, launch: Callable[..., Launch], place: Path) -> None:
-    """By the name in its arguments, which is what `sweep` goes by."""
-    runner = await Runner.load(WheelEngine(), launch())
-    left = rundir.path.parent / "1-left"
-    left.mkdir()
-    (left / f"{runner.launch.alias}.json").write_text(json.dumps({"pid": runner.child.pid}))
-    assert rundir.sweep() == [runner.child.pid]
-    await runner.child.exited.wait()
-    assert runner.child.ending() == f"signal: {signal.SIGKILL.name}"
 
 
 def test_a_folder_is_entered_by_its_owner_only(rundir: RunDir) -> None:

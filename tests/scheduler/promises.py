@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from tropa.scheduler.actions import Action, Grant, Load, Refuse, Unload
@@ -100,3 +100,10 @@ def check_plan(plan: Plan, request: int, key: str, actions: Sequence[Action]) ->
     if plan.outcome is Outcome.AFTER_OTHERS:
         unloaded = {a.runner for a in actions if isinstance(a, Unload)}
         assert unloaded <= {leaving.runner for leaving in plan.leaving}
+
+
+def fingerprint(state: State) -> str:
+    """All of the state but what is only remembered to save work."""
+    models = {key: replace(model, costs=None, hopes={}) for key, model in state.models.items()}  # type: ignore[arg-type]
+    line = dict.fromkeys(state.line)
+    return repr(replace(state, models=models, line=line, touched={}))  # type: ignore[arg-type]

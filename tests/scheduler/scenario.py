@@ -62,17 +62,26 @@ class Scenario:
     arrivals: tuple[Arrival, ...]
     faulty: bool
     """Loads may fail, runners die, others use memory."""
+    foreign: tuple[int, ...]
+    """What others use of each device at first."""
+    cursed: dict[str, str]
+    """Models whose every load ends so: "fail" or "oom"."""
 
 
 def scenario(tape: Tape) -> Scenario:
     devices = _devices(tape)
     policy = _policy(tape, devices)
     models = tuple(_model(tape, i, devices) for i in range(1 + tape.below(5)))
-    faulty = tape.below(3) == 2
+    fate = tape.byte()
+    faulty = fate % 3 == 2
+    foreign = tuple(fate // 32 if fate % 4 == 3 else 0 for _ in devices)
+    cursed = {}
+    if faulty and fate >= 128:
+        cursed[models[fate % len(models)].key] = "oom" if fate & 8 else "fail"
     arrivals: list[Arrival] = []
     while not tape.over and len(arrivals) < 24:
         arrivals.append(_arrival(tape, len(models)))
-    return Scenario(devices, policy, models, tuple(arrivals), faulty)
+    return Scenario(devices, policy, models, tuple(arrivals), faulty, foreign, cursed)
 
 
 def _devices(tape: Tape) -> tuple[Device, ...]:

@@ -16,6 +16,7 @@ from tests.scheduler.promises import (
     MEASURE_SECONDS,
     Patience,
     check_plan,
+    fingerprint,
     residency,
 )
 from tests.scheduler.scenario import Arrival, Scenario, Tape, scenario
@@ -113,6 +114,7 @@ class Simulation:
 
     def run(self) -> None:
         """Play the script to its end, then until nobody waits, then stop the server."""
+        self.foreign = {d.id: n for d, n in zip(self.setting.devices, self.setting.foreign, strict=True)}
         self.measure()
         when = 0.0
         for index, arrival in enumerate(self.setting.arrivals):
@@ -207,7 +209,9 @@ class Simulation:
             self.at(arrival.leaves_after, "leave", number)
         foretold = None
         if self.planning and self.tape.below(4) == 3:
+            unplanned = fingerprint(self.scheduler.state)
             foretold = self.scheduler.plan(self.now, demand, demand.key, arrival.want, arrival.client)
+            assert fingerprint(self.scheduler.state) == unplanned, "planning changes nothing"
         actions = self.tell(Asked(self.now, number, arrival.client, demand.key, demand, arrival.want))
         if foretold is not None:
             check_plan(foretold, number, demand.key, actions)
@@ -357,6 +361,7 @@ class Simulation:
             outcome = "fail"
         elif self.setting.faulty and luck % 8 == 6:
             outcome = "oom"
+        outcome = self.setting.cursed.get(load.key, outcome)
         self.at(LOAD_SECONDS[luck // 8 % 3], outcome, load.runner)
 
     def check_memory(self) -> None:

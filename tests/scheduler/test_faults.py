@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.scheduler.desk import CALM, Desk
+from tropa.scheduler.demand import Want
 
 
 def test_a_failed_load_gives_its_reason_to_those_who_waited_for_it() -> None:
@@ -48,6 +49,34 @@ def test_out_of_memory_makes_room_and_tries_once_more() -> None:
     assert refusal.startswith("refuse 2 out-of-memory: out of memory while loading m, also with room made")
     desk.gone("m")
     assert desk.ask(3, "m", need=4) == ["load m"]
+
+
+def test_a_model_that_always_fails_does_not_stand_first_for_ever() -> None:
+    desk = Desk(memory=10, policy=replace(CALM, load_attempts=3))
+    desk.ask(1, "bad", need=8)
+    desk.ask(2, "good", need=8)
+    desk.ask(3, "bad", need=8)
+    desk.failed("bad")
+    assert desk.gone("bad") == ["load bad"]  # tried again at once
+    desk.failed("bad")
+    assert desk.gone("bad") == ["load good"]
+
+
+def test_each_request_ends_after_its_own_last_try() -> None:
+    """Found by the simulation: tries made for others came in between, so one request was tried for ever."""
+    desk = Desk(memory=10)
+    threads = Want(num_thread=2)
+    desk.ask(1, "m", need=4, client="a", want=threads)
+    desk.ask(2, "m", need=4, client="a", want=threads)
+    desk.failed("m", oom=True)
+    desk.ask(3, "m", need=4, client="b", want=Want(num_thread=3))
+    desk.gone("m")
+    for _ in range(5):
+        said = desk.failed("m", oom=True) + desk.gone("m")
+        if any(words.startswith("refuse 2") for words in said):
+            break
+    else:
+        raise AssertionError("request 2 never ended")
 
 
 def test_out_of_memory_shrinks_what_was_our_own_choice() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.scheduler.desk import CALM, Desk, model
+from tropa.scheduler.demand import Want
 from tropa.scheduler.policy import Policy
 
 
@@ -69,6 +70,20 @@ def test_but_not_with_memory_the_big_one_counts_on() -> None:
     assert desk.ask(3, "medium", need=3) == []  # fits beside a, but not beside big
     assert desk.done(1) == ["unload a"]
     assert desk.gone("a") == ["load big"]
+
+
+def test_a_reserved_place_is_taken_even_if_it_would_not_be_found_again() -> None:
+    """Found by the simulation: layers are dealt to GPUs in order of room, so with less room on one of them a place was
+    missed that was there, and small models came in before the big one again and again."""
+    desk = Desk(memory=20, gpus=(10, 10, 10))
+    for gpu, size in enumerate((6, 8, 10)):
+        desk.ask(gpu, f"b{gpu}", need=size, want=Want(main_gpu=gpu))
+        desk.ready(f"b{gpu}")
+    desk.ask(3, model("big", 15, layers=3, output=1, compute=1))
+    assert [desk.done(gpu) for gpu in range(3)] == [["unload b0"], ["unload b1"], ["unload b2"]]
+    assert desk.ask(4, model("small", 6, layers=3)) == ["load small"]  # beside the reserved place
+    assert desk.loads["small"].placement.promised == {"cpu": 0, "cuda:0": 4, "cuda:1": 2}
+    assert [desk.gone(f"b{gpu}") for gpu in range(3)] == [[], [], ["load big"]]
 
 
 def test_a_hot_model_cannot_keep_a_rare_one_out() -> None:

@@ -28,6 +28,10 @@ class ConnectionBroken(Exception):
     """The engine could not be reached, or closed the connection before its answer was whole."""
 
 
+class CannotConnect(ConnectionBroken):
+    """Nobody listens at the engine's address."""
+
+
 class Exchange(asyncio.Protocol):
     """Sends one request when connected; then `status()` once, and `body()` until it ends."""
 
@@ -119,7 +123,7 @@ class Exchange(asyncio.Protocol):
 
 
 async def connect(address: Address, method: str, path: str, body: Any = None) -> Exchange:
-    """Open a connection and send one request; `body` is encoded as JSON. Raises ConnectionBroken."""
+    """Open a connection and send one request; `body` is encoded as JSON. Raises ConnectionBroken, CannotConnect."""
     payload = b"" if body is None else msgspec.json.encode(body)
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Length: {len(payload)}\r\n"
@@ -133,6 +137,8 @@ async def connect(address: Address, method: str, path: str, body: Any = None) ->
             _, exchange = await loop.create_unix_connection(lambda: Exchange(request), str(address.socket))
         else:
             _, exchange = await loop.create_connection(lambda: Exchange(request), "127.0.0.1", address.port)
+    except (FileNotFoundError, ConnectionRefusedError) as exc:
+        raise CannotConnect(f"nobody listens at the engine's address {address}") from exc
     except OSError as exc:
         raise ConnectionBroken(f"cannot connect to the engine at {address}: {exc.strerror or exc}") from exc
     return exchange

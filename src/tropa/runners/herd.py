@@ -301,20 +301,23 @@ class Herd:
             for task in (unwanted, exited, hung):
                 task.cancel()
         if unwanted not in done:
-            reason = f"process ended ({runner.child.ending()})" if exited in done else "it hangs"
+            reason = "it can't be reached any more" if runner.lost.is_set() else "it hangs"
+            if exited in done:
+                reason = f"process ended ({runner.child.ending()})"
             log.error("runner %d (%s) died: %s", number, load.name, reason)
             self._tell(events.Died(self._now(), number, reason))
             if hung in done:
                 await runner.child.kill()
 
     async def _hangs(self, runner: Runner) -> None:
-        """Returns when the runner has kept somebody waiting for too long. A client that is slow to read its own
-        answer keeps nobody waiting."""
-        if self._stall is None:
-            await asyncio.Event().wait()
-            return
-        while runner.silence() <= self._stall:  # noqa: ASYNC110 - time is what it waits for
-            await asyncio.sleep(min(self._stall / 4, 10.0))
+        """Returns when the runner can't be reached, or has kept somebody waiting for too long. A client that is slow
+        to read its own answer keeps nobody waiting."""
+        step = None if self._stall is None else min(self._stall / 4, 10.0)
+        while self._stall is None or runner.silence() <= self._stall:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(step):
+                    await runner.lost.wait()
+                    return
 
 
 def _shutting_down() -> Refused:

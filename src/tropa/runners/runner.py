@@ -16,7 +16,7 @@ from tropa.engines.launch import Launch
 from tropa.runners.child import Child
 from tropa.runners.complaint import complaint, last_words, ran_out_of_memory
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
-from tropa.runners.exchange import ConnectionBroken, Exchange, Lines, connect
+from tropa.runners.exchange import CannotConnect, ConnectionBroken, Exchange, Lines, connect
 from tropa.runners.reply import decode_failure, decode_models
 
 POLL_FIRST, POLL_MOST = 0.005, 0.1  # seconds between looks at a loading engine: a small model loads in 50 ms
@@ -29,6 +29,8 @@ class Runner:
     def __init__(self, launch: Launch, child: Child) -> None:
         self.launch = launch
         self.child = child
+        self.lost = asyncio.Event()
+        """Set when a running engine can't be reached any more."""
         self._exchanges: set[Exchange] = set()
         self._last_heard = 0.0
 
@@ -149,6 +151,10 @@ class Runner:
             async with asyncio.timeout(1.0):
                 await self.child.exited.wait()
         if self.child.status is None:
+            if isinstance(
+                exc, CannotConnect
+            ):  # its socket was removed: it lives, and nobody can ever reach it
+                self.lost.set()
             return RunnerDied(str(exc))
         detail = last_words(self.child.lines)
         return RunnerDied(self.child.ending() + (f": {detail}" if detail else ""))

@@ -13,23 +13,24 @@ from tropa.scheduler.policy import Policy
 from tropa.scheduler.reload import Shape, cap_context, step_up
 
 
-def ask_for(model: Model, shape: Shape, floor: int, policy: Policy) -> Ask:
+def ask_for(model: Model, shape: Shape, floor: int, retry: bool, policy: Policy) -> Ask:
     """The choices for a load that serves this shape.
 
     `floor` is the context a slot has or had while the model is hot: a reload goes up in steps, never down.
+    `retry`: the engine ran out of memory before, so what was our own choice is made small.
     """
     return Ask(
-        contexts=_contexts(model, shape, floor, policy),
-        slots=_slots(model, shape, policy),
+        contexts=_contexts(model, shape, floor, retry, policy),
+        slots=_slots(model, shape, retry, policy),
         batch=shape.batch or policy.default_batch,
         gpu_layers=shape.gpu_layers,
         main_gpu=shape.main_gpu,
-        projector_on_gpu=not model.short_of_memory,
-        margin=policy.oom_margin if model.short_of_memory else 1.0,
+        projector_on_gpu=not retry,
+        margin=policy.oom_margin if retry else 1.0,
     )
 
 
-def _contexts(model: Model, shape: Shape, floor: int, policy: Policy) -> tuple[int, ...]:
+def _contexts(model: Model, shape: Shape, floor: int, retry: bool, policy: Policy) -> tuple[int, ...]:
     demand = model.demand
     floor = min(floor, demand.trained_context) if demand.trained_context else floor
     if shape.context is not None:
@@ -41,7 +42,7 @@ def _contexts(model: Model, shape: Shape, floor: int, policy: Policy) -> tuple[i
     least = cap_context(demand, policy.small_context)
     context = cap_context(demand, policy.default_context)
     tries = [max(floor, context)]
-    if model.short_of_memory:  # the choice was ours and was too much
+    if retry:
         tries, context = [], min(context, least)
     while context > least:
         tries.append(context)
@@ -49,27 +50,27 @@ def _contexts(model: Model, shape: Shape, floor: int, policy: Policy) -> tuple[i
     return _distinct(*tries, context)
 
 
-def _slots(model: Model, shape: Shape, policy: Policy) -> tuple[int, ...]:
+def _slots(model: Model, shape: Shape, retry: bool, policy: Policy) -> tuple[int, ...]:
     most = model.demand.max_slots
     asked = shape.slots or policy.num_parallel
     if asked:
         return (min(asked, most) if most else asked,)
     auto = min(policy.auto_parallel, most) if most else policy.auto_parallel
-    return (1,) if model.short_of_memory else _distinct(auto, 1)
+    return (1,) if retry else _distinct(auto, 1)
 
 
 def _distinct(*values: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def alone(model: Model, shape: Shape, floor: int, ledger: Ledger) -> Hope:
+def alone(model: Model, shape: Shape, floor: int, retry: bool, ledger: Ledger) -> Hope:
     """Its place if nothing of ours were running."""
-    known = (shape, floor, model.short_of_memory)
+    known = (shape, floor, retry)
     hope = model.hopes.get(known)
     if hope is None or hope.version != ledger.version:
         if len(model.hopes) > 64:  # a client that counts its contexts up one by one
             model.hopes.clear()
-        ask = ask_for(model, shape, floor, ledger.policy)
+        ask = ask_for(model, shape, floor, retry, ledger.policy)
         target = place(model.costs, ask, ledger.capacity, ledger)
         narrowed = ask if target is None else no_worse_than(ask, target)
         hope = model.hopes[known] = Hope(ledger.version, ask, target, narrowed)

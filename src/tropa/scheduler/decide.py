@@ -106,7 +106,7 @@ def _admit(state: State, asked: Asked, out: list[Action]) -> None:
     elif model.later and state.ledger.seen:
         # Refused before anything is unloaded for it. Where it fails only for what others use, the line
         # decides, after a fresh measurement.
-        hope = alone(model, shape, 0, state.ledger)
+        hope = alone(model, shape, 0, False, state.ledger)
         if hope.place is None and (
             not state.stale or place(model.costs, hope.ask, state.ledger.limits, state.ledger) is None
         ):
@@ -133,34 +133,42 @@ def _impossible(state: State, asked: Asked) -> str | None:
 
 
 def _judge(state: State, trouble: Trouble, out: list[Action]) -> None:
-    """What a failed load or a death means for those who waited for that runner."""
+    """What a failed load or a death means for those who waited for that runner. The count is kept per request: each
+    ends after its own last try, whoever else's tries come in between."""
     model, runner = trouble.model, trouble.runner
-    if trouble.while_loading and trouble.out_of_memory:
-        if not model.short_of_memory:
-            model.short_of_memory = True
-            model.hot_context = 0
-            _clear_the_way(state, runner, out)
-            if model.later:
-                state.join_line(model, front=True)
-            return
-        model.short_of_memory = False
-        message = f"out of memory while loading {runner.name}, also with room made for it: {trouble.reason}"
-        _refuse_served_by(state, trouble, Refusal.OUT_OF_MEMORY, message, out)
-    elif trouble.while_loading:
-        model.failures += 1
-        if model.failures < state.policy.load_attempts:
-            if model.later:
-                state.join_line(model, front=True)
-            return
-        model.failures = 0
-        _refuse_served_by(state, trouble, Refusal.LOAD_FAILED, trouble.reason, out)
-    else:
+    concerned = [r for r in model.later if serves(runner.setup, r.shape)]
+    code, message = Refusal.LOAD_FAILED, trouble.reason
+    if not trouble.while_loading:
         model.deaths += 1
         if model.deaths < state.policy.crash_limit:
             return
+        code = Refusal.CRASHED
         message = f"{runner.name} died {model.deaths} times in a row: {trouble.reason}"
         model.deaths = 0
-        _refuse_served_by(state, trouble, Refusal.CRASHED, message, out)
+        ended = concerned
+    elif trouble.out_of_memory:
+        model.hot_context = 0
+        for request in concerned:
+            request.ran_out += 1
+        ended = [r for r in concerned if r.ran_out > 1]
+        code = Refusal.OUT_OF_MEMORY
+        message = f"out of memory while loading {runner.name}, also with room made for it: {trouble.reason}"
+        if len(ended) < len(concerned):
+            _clear_the_way(state, runner, out)
+    else:
+        for request in concerned:
+            request.failed += 1
+        ended = [r for r in concerned if r.failed >= state.policy.load_attempts]
+    for request in ended:
+        state.end_waiting(request)
+        out.append(Refuse(request.id, code, message))
+    # The retry takes up the turn that failed. But only once: else a model whose every load fails, and which is asked
+    # for all the time, would stand first for ever.
+    if trouble.while_loading and len(ended) < len(concerned) and not model.jumped:
+        state.join_line(model, front=True)
+        model.jumped = True
+    else:
+        model.jumped = False
     state.forget_if_unused(model)
 
 
@@ -171,16 +179,6 @@ def _clear_the_way(state: State, failed: Runner, out: list[Action]) -> None:
         idle = other.phase is Phase.READY and not state.has_work(other)
         if idle and not other.pinned and where & set(other.placement.promised):
             unload(state, other, f"to make room: {failed.name} ran out of memory while loading", out)
-
-
-def _refuse_served_by(state: State, trouble: Trouble, code: Refusal, message: str, out: list[Action]) -> None:
-    """Refuse those this runner would have served; who needs another load has not been tried yet."""
-    model, setup = trouble.model, trouble.runner.setup
-    served = {shape for shape in model.later.shapes if serves(setup, shape)}
-    for request in [r for r in model.later if r.shape in served]:
-        state.end_waiting(request)
-        out.append(Refuse(request.id, code, message))
-    model.hot_context = 0
 
 
 def _stop(state: State, out: list[Action]) -> None:

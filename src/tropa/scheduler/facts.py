@@ -103,8 +103,8 @@ def _loaded(state: State, event: events.Loaded) -> None:
     more = growth(model.costs, runner.placement.promised)
     promised = state.ledger.held(runner.id)
     state.ledger.settle(runner.id, event.used, event.mapped, more, state.now)
-    model.failures = model.hot_context = 0
-    model.short_of_memory = False
+    model.hot_context = 0
+    model.jumped = False
     state.memory_moved = True
     awaited = runner.id in state.awaited or model.key in state.line
     if state.line and (awaited or state.ledger.held(runner.id) != promised):

@@ -29,12 +29,12 @@ class Model:
     """When it last joined the line of models that need a load."""
     hot_context: int = 0
     """What its last runner had per slot, if that left with requests still waiting: never down while hot."""
-    short_of_memory: bool = False
-    """Its last load ran out of memory: the next is the one retry."""
-    failures: int = 0
+    jumped: bool = False
+    """It stood first in line for the retry of a failed load."""
     deaths: int = 0
+    """In a row, without one finished request."""
     hopes: dict[tuple[Shape, int, bool], Hope] = field(default_factory=dict)
-    """Where it would go on a machine of its own: per shape, floor and shortness of memory (asks.py)."""
+    """Where it would go on a machine of its own: per shape, floor, and whether it is a retry (asks.py)."""
     reserved: tuple[Ask, Placement] | None = None
     """The place that models behind it in the line were kept out of."""
     told: tuple[int, ...] = ()

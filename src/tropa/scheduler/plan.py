@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 
 from tropa.scheduler.actions import Explain, Grant, Load, Placement, Refuse, Unload
 from tropa.scheduler.decide import settle
@@ -57,9 +59,23 @@ class Plan:
     """Models that would get their turn before."""
 
 
+def _copy(state: State, key: str) -> State:
+    """A copy that may be decided upon. What no decision about this one request can change is shared: with
+    thousands waiting for other models, copying those would hold the server up."""
+    changing = {key, *(runner.key for runner in state.runners.values())}
+    changing.update(islice(state.line, 4 * state.policy.window))
+    shared: dict[int, object] = {}
+    for model in state.models.values():
+        kept: Iterable[object] = (model.costs, *model.now.shapes, *model.later.shapes)
+        if model.key not in changing:
+            kept = (model, *model.now, *model.later)
+        shared.update((id(one), one) for one in kept)
+    return copy.deepcopy(state, shared)
+
+
 def plan(state: State, at: float, demand: Demand, name: str, want: Want = NO_WISH, client: str = "") -> Plan:
     """What `Asked` would lead to. The state is not changed; the last measurement is taken as it is."""
-    trial = copy.deepcopy(state)
+    trial = _copy(state, demand.key)
     trial.policy = trial.ledger.policy = replace(state.policy, fresh=math.inf)
     number = max(state.requests, default=0) + 1
     before = {r.id: condition(state, r) for r in state.runners.values()}

@@ -38,10 +38,10 @@ class Policy:
     patience: float = 3.0
     """How long a model may wait before a busy runner stops taking new requests to make room for it."""
     residency_least: float = 2.0
-    residency_most: float = 30.0
+    residency_most: float = 60.0
     residency_factor: float = 4.0
     """A model just loaded serves, while it has work, for `factor` x the seconds its load took, within these
-    bounds: at most 1/(1+factor) of the time then goes into swapping."""
+    bounds: between them, a share of 1/(1+factor) of the time at most goes into loading."""
     linger: float = 0.2
     """Within its residency a runner idle for less than this still counts as having work: a program that asks
     again as soon as it is answered would otherwise lose the model after every answer."""

@@ -21,4 +21,8 @@ class Request:
     shape: Shape
     round: int = 0
     """Its turn among those waiting for the model (fairqueue.py)."""
+    ran_out: int = 0
+    """Loads for it that ran out of memory."""
+    failed: int = 0
+    """Loads for it that failed otherwise."""
     runner: int | None = None

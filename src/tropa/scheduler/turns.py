@@ -34,6 +34,8 @@ class Goal:
 
     shape: Shape
     ask: Ask
+    retry: bool
+    """The lead's load ran out of memory before."""
     may_unpin: bool
 
 
@@ -122,14 +124,15 @@ class Pass:
         state = self.state
         floor = model.runner.setup.context if model.runner is not None else model.hot_context
         while model.later:
-            lead = model.later.first().shape
+            first = model.later.first()
+            lead, retry = first.shape, first.ran_out > 0
             shapes = [lead]
             if len(model.later.shapes) > 1 and (raised := merged(lead, model.later.shapes)) != lead:
                 shapes.insert(0, raised)
             for shape in shapes:
-                hope = alone(model, shape, floor, state.ledger)
+                hope = alone(model, shape, floor, retry, state.ledger)
                 if hope.place is not None:
-                    return self.spare_pinned(model, shape, hope)
+                    return self.spare_pinned(model, shape, hope, retry)
             if state.stale:
                 self.measure(f"{model.key} would not fit, as far as known")
                 self.blocked += 1
@@ -137,7 +140,7 @@ class Pass:
             self.refuse_too_big(model, lead, hope.ask)
         return None
 
-    def spare_pinned(self, model: Model, shape: Shape, hope: Hope) -> Goal:
+    def spare_pinned(self, model: Model, shape: Shape, hope: Hope, retry: bool) -> Goal:
         """A pinned runner yields only when nothing else can: a worse place beside it is preferred."""
         others = [r for r in self.pinned if r is not model.runner]
         if others:
@@ -146,9 +149,9 @@ class Pass:
                 add(fixed, self.state.ledger.held(runner.id))
             spared = beside(model, hope.ask, fixed, self.state.ledger)
             if spared is None or len(others) >= self.state.max_loaded:
-                return Goal(shape, hope.narrowed, may_unpin=True)
-            return Goal(shape, no_worse_than(hope.ask, spared), may_unpin=False)
-        return Goal(shape, hope.narrowed, may_unpin=False)
+                return Goal(shape, hope.narrowed, retry, may_unpin=True)
+            return Goal(shape, no_worse_than(hope.ask, spared), retry, may_unpin=False)
+        return Goal(shape, hope.narrowed, retry, may_unpin=False)
 
     def refuse_too_big(self, model: Model, shape: Shape, ask: Ask) -> None:
         state = self.state
@@ -161,7 +164,7 @@ class Pass:
         state = self.state
         if max(self.running, self.staying) >= state.max_loaded:
             return False
-        if model.short_of_memory and self.leaving:
+        if goal.retry and self.leaving:
             return False  # the retry is worth something only once the room made for it is there
         placement = self.fit(model, goal, lesser(self.free, self.coming))
         if placement is None:

@@ -151,7 +151,6 @@ def _own_addresses() -> set[str]:
 
 
 async def _answer(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"0")]}
-    )
+    length = [] if status == 204 else [(b"content-length", b"0")]  # RFC 9110 8.6: a 204 has none
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": b""})

@@ -14,7 +14,7 @@ from tropa import __version__
 from tropa.errors import TropaError
 from tropa.server.access import Access, Origins
 from tropa.server.native import catalog, embedding, inference, planning, running
-from tropa.server.respond import ClientGone, send_error, send_json
+from tropa.server.respond import ClientGone, send_bytes, send_error, send_json
 from tropa.service.service import Service
 
 log = logging.getLogger("tropa.server")
@@ -73,8 +73,8 @@ class _Methods:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = self._methods.get(scope["method"])
         if endpoint is None:
-            allow = {"Allow": ", ".join(sorted(self._methods))}
-            await PlainTextResponse("405 method not allowed", 405, allow)(scope, receive, send)
+            allow = (b"allow", ", ".join(sorted(self._methods)).encode())
+            await send_bytes(send, b"405 method not allowed", 405, b"text/plain", allow)
             return
         started = _Started(send)
         if scope["method"] == "HEAD":
@@ -123,7 +123,7 @@ def _tidy_paths(app: ASGIApp) -> ASGIApp:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await PlainTextResponse("404 page not found", 404)(scope, receive, send)
+    await send_bytes(send, b"404 page not found", 404, b"text/plain")
 
 
 async def _alive(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,6 +14,8 @@ import msgspec
 
 from tropa.errors import TropaError
 
+# What a text that was cut inside a value can end with; for cut strings the decoder has a word of its own.
+_CUT = re.compile(r"|-|[.eE][-+]?|u[0-9a-fA-F]{0,3}|\\u?[0-9a-fA-F]{0,3}|t(ru?)?|f(a(ls?)?)?|n(ul?)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -52,22 +54,34 @@ def _parse_leniently(body: bytes) -> Any:
 
 def _in_gos_words(exc: json.JSONDecodeError, text: str) -> str:
     rest = text[exc.pos :].lstrip(" \t\r\n")
-    unterminated = exc.msg.startswith("Unterminated string")
-    if not rest or unterminated or any(word.startswith(rest) for word in ("true", "false", "null")):
+    if exc.msg.startswith("Unterminated string") or _CUT.fullmatch(rest):
         return "unexpected EOF"
+    if exc.msg.startswith("Invalid \\escape"):
+        return f"invalid character {_quoted(rest.lstrip(chr(92))[:1])} in string escape code"
     where = {
         "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
         "Expecting ':' delimiter": "after object key",
         "Expecting ',' delimiter": "after array element or object key:value pair",
     }.get(exc.msg, "looking for beginning of value")
-    return f"invalid character {rest[0]!r} {where}"
+    return f"invalid character {_quoted(rest[0])} {where}"
+
+
+def _quoted(char: str) -> str:
+    """As Go quotes it."""
+    return {"'": r"'\''", '"': "'\"'"}.get(char, repr(char))
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses to read integers of thousands of digits; no field can hold one anyway."""
+    return int(digits) if len(digits) <= 1000 else float(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    where = "in numeric literal" if name.startswith("-") else "looking for beginning of value"
+    raise BadRequest(f"invalid character '{name.lstrip('-')[0]}' {where}")
 
 
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse_constant, parse_int=_integer)
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -19,6 +19,7 @@ from tropa.library.errors import (
     StoreUnusable,
     UnsupportedArchitecture,
 )
+from tropa.library.modelfile.syntax import InvalidModelfile
 from tropa.library.name import InvalidName
 from tropa.runners.choice import NoEngine
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
@@ -38,6 +39,7 @@ STATUS: dict[type[TropaError], int] = {
     InvalidName: 400,
     InvalidDigest: 400,
     InvalidRecipe: 400,
+    InvalidModelfile: 400,
     UnsupportedArchitecture: 400,
     NotSupportedYet: 400,
     DigestMismatch: 400,

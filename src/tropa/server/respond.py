@@ -78,16 +78,18 @@ async def send_json(send: Send, value: Any, status: int = 200, content_type: byt
     await send_bytes(send, encode_json(value), status, content_type)
 
 
-async def send_bytes(send: Send, body: bytes, status: int = 200, content_type: bytes = JSON) -> None:
-    """A whole body."""
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+async def send_bytes(
+    send: Send, body: bytes, status: int = 200, content_type: bytes = JSON, *more: tuple[bytes, bytes]
+) -> None:
+    """A whole body, and `more` headers."""
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, error: TropaError) -> None:
+async def send_error(send: Send, error: TropaError, content_type: bytes = JSON) -> None:
     """An error in the native envelope."""
-    await send_json(send, {"error": text_of(error)}, status_of(error))
+    await send_json(send, {"error": text_of(error)}, status_of(error), content_type)
 
 
 async def send_lines(send: Send, records: AsyncGenerator[bytes, None]) -> None:

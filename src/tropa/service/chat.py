@@ -13,7 +13,7 @@ from tropa.service.clock import Clock
 from tropa.service.constraint import thinking
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event, Piece, Rendered
-from tropa.service.messages import conversation
+from tropa.service.messages import check_images, conversation
 from tropa.service.models import Models
 
 
@@ -32,6 +32,7 @@ async def chat(
     told = thinking(model, ask.model, ask.think)
     if not model.can("completion"):
         raise NotCapable(f'"{ask.model}" does not support chat')
+    check_images(model, ask.model, any(message.get("images") for message in ask.messages))
     if ask.tools and not model.can("tools"):
         raise NotCapable(f"{model.name.full} does not support tools")
     options = models.options(model, ask.options)
@@ -48,6 +49,7 @@ async def chat(
             yield Rendered(await prompt.render(slot, messages, told), images)
             return
         body = {**sampling.body(ask, options), **told, "messages": messages}
-        async with aclosing(relay.chat(slot, body, ask.top_logprobs)) as events:
+        answer = relay.chat(slot, body, ask.top_logprobs)
+        async with aclosing(answer if options.num_predict else relay.mute(answer)) as events:
             async for event in events:
                 yield event if isinstance(event, Piece) else End(event.reason, clock.counts(event.timings))

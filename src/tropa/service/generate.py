@@ -14,7 +14,7 @@ from tropa.service.clock import Clock
 from tropa.service.constraint import thinking
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event, Piece, Rendered
-from tropa.service.messages import as_openai, conversation
+from tropa.service.messages import as_openai, check_images, conversation
 from tropa.service.models import Models
 
 
@@ -45,7 +45,8 @@ async def generate(
             yield Rendered(await said.prompt(), len(ask.images))
             return
         answer: list[str] = []
-        async with aclosing(await _run(slot, said, body)) as events:
+        run = await _run(slot, said, body)
+        async with aclosing(run if options.num_predict else relay.mute(run)) as events:
             async for event in events:
                 if isinstance(event, Piece):
                     answer.append(event.text)
@@ -61,6 +62,7 @@ async def generate(
 def _check_capable(model: Model, ask: GenerateAsk) -> None:
     if not model.can("completion"):
         raise NotCapable(f'"{ask.model}" does not support generate')
+    check_images(model, ask.model, bool(ask.images))
     if ask.suffix:
         raise NotCapable(f"{model.name.full} does not support insert")
     if ask.template:

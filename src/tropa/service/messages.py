@@ -7,6 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tropa.library.model import Model
+from tropa.service.errors import NotCapable
+
+
+def check_images(model: Model, asked: str, images: bool) -> None:
+    """Refuse them before anything is loaded; `asked` is the model's name as the client wrote it."""
+    if images and not model.projectors:
+        raise NotCapable(f'"{asked}" does not support images')
 
 
 def conversation(model: Model, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ SAMPLING_DEFAULTS: dict[str, Any] = {
     "seed": -1,
 }
 LEAST_CONTEXT = 4
+MOST_FLOAT = 3.4e38  # what the engine's 32 bits hold
 MOST_CONTEXT = 1 << 27  # tokens: beyond any model; larger numbers would overflow the engine's own
 
 
@@ -90,6 +91,8 @@ def _checked(name: str, value: Any) -> Any:
     if name in FLOATS:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise BadOption(f'option "{name}" must be of type float32')
+        if not abs(value) <= MOST_FLOAT:
+            raise InvalidRequest(f'option "{name}" is out of range: {value}')
         return float(value)
     if name in BOOLEANS:
         if not isinstance(value, bool):

@@ -14,6 +14,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from tropa.runners.errors import ContextExceeded, EngineRefused, RunnerDied
 from tropa.runners.herd import Slot
 from tropa.runners.reply import EngineFault, Progress, Timings, ToolCallPiece, decode_chat, decode_completion
@@ -90,6 +92,17 @@ async def chat(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator
                 yield allowance.finish()
                 return
     raise RunnerDied("the engine's stream ended without a final record")
+
+
+async def mute(
+    events: AsyncGenerator[Piece | Finish, None],
+) -> AsyncGenerator[Piece | Finish, None]:
+    """For `num_predict` 0: the prompt is processed, nothing is said. Engines make one token even then."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Finish):
+                timings = msgspec.structs.replace(event.timings, predicted_n=0, predicted_ms=0.0)
+                yield Finish("length", timings, event.prompt_tokens)
 
 
 # Progress makes the engine notice a client that leaves during prompt processing, once per batch.

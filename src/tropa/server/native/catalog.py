@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from tropa.errors import TropaError
 from tropa.library.create import create as create_model
 from tropa.library.digest import Digest
 from tropa.library.errors import BlobNotFound, ModelNotFound
@@ -23,7 +24,15 @@ from tropa.library.status import SUCCESS, Status
 from tropa.server.clock import local
 from tropa.server.native.details import details
 from tropa.server.requests import decode
-from tropa.server.respond import ClientGone, read_body, send_bytes, send_json, send_lines, while_connected
+from tropa.server.respond import (
+    ClientGone,
+    read_body,
+    send_bytes,
+    send_error,
+    send_json,
+    send_lines,
+    while_connected,
+)
 from tropa.service.errors import InvalidRequest
 
 UPLOAD_PIECE = 1 << 20  # bytes gathered before a thread writes them
@@ -93,8 +102,11 @@ async def create(library: Library, scope: Scope, receive: Receive, send: Send) -
     """`POST /api/create`"""
     fields = decode("CreateRequest", await read_body(receive))
     stream = fields.pop("stream", True)
-    steps = create_model(library, recipe(fields))
-    await while_connected(receive, _tell(send, steps, stream))
+    try:
+        steps = create_model(library, recipe(fields))
+        await while_connected(receive, _tell(send, steps, stream))
+    except TropaError as exc:  # before the first status, or without a stream
+        await send_error(send, exc, b"application/json")
 
 
 async def _tell(send: Send, steps: Iterator[Status], stream: bool) -> None:

@@ -1,7 +1,7 @@
 """How much later the first token comes through Tropa than from the engine itself: warm, and with the model to load.
 
-Warm: one request after another to a loaded model, from connecting to the first byte of text, prompts of about a
-hundred tokens that nothing has cached. Load: Tropa has no engine running when the request comes; the bare engine is
+Warm: one request after another to a loaded model, from connecting to the first byte of text, prompts of a few
+dozen tokens that nothing has cached. Load: Tropa has no engine running when the request comes; the bare engine is
 timed from the start of its process to the moment it says that it is ready, plus its first token. The file is in the
 page cache on both sides: what is compared is supervision, not the disk.
 """
@@ -41,7 +41,7 @@ def _warm(report: Report, place: Home, server: Server, model: str, rounds: int) 
     launch, environment = server.launch(place.path / "bare.sock")
     with bare_engine(launch, environment) as bare:
         for route in NATIVE:
-            plan = Plan(route, model=model, tokens=8, requests=8, pause=0.02)
+            plan = Plan(route, model=model, tokens=8, words=8, requests=8, pause=0.02)
             _warm_route(report, server, bare, plan, rounds)
     server.unload(model)
 

@@ -45,10 +45,11 @@ def test_a_port_out_of_range_of_a_named_scheme_is_the_schemes_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ftp://a", "://a", "a b", "me@example.com", "a:port", "a:-1", "a:1:2x:", "a?b", "[::1", "[::1]x:5"]
+    "text",
+    ["ftp://a", "://a", "a b", "me@example.com", "a:port", "a:-1", "a:1:2x:", "a?b", "[::1", "[::1]x:5"],
 )
 def test_no_host(text: str) -> None:
-    with pytest.raises(BadSettings, match="^OLLAMA_HOST="):
+    with pytest.raises(BadSettings, match=r"^OLLAMA_HOST="):
         load({"OLLAMA_HOST": text})
 
 
@@ -146,7 +147,9 @@ def test_all_problems_are_told_together_in_one_order() -> None:
     assert again.value.problems == caught.value.problems
 
 
-@pytest.mark.parametrize("name", [*BAD, "OLLAMA_MODELS", "OLLAMA_ORIGINS", "TROPA_LLAMA_SERVER", "TROPA_STATE"])
+@pytest.mark.parametrize(
+    "name", [*BAD, "OLLAMA_MODELS", "OLLAMA_ORIGINS", "TROPA_LLAMA_SERVER", "TROPA_STATE"]
+)
 @pytest.mark.parametrize("text", ["", "  ", '""', "''"])
 def test_empty_means_unset(name: str, text: str) -> None:
     assert load({name: text}) == load({})

@@ -47,7 +47,7 @@ class Server:
 
     def loads(self, model: str, since: int = 0) -> int:
         """How many loads of a model have begun."""
-        return len(self.said(rf" loading {re.escape(model)}[:@]", since))
+        return len(self.said(rf" loading {re.escape(model)}(:\S+)?: ", since))
 
     def engines(self) -> set[psutil.Process]:
         """Its engine processes, loading ones too."""
@@ -59,9 +59,12 @@ class Server:
         return sorted(home.glob(f"{self.process.pid}-*/*"))
 
     @asynccontextmanager
-    async def client(self, address: str = "127.0.0.1") -> AsyncIterator[Client]:
-        """Somebody who asks from this address; all of 127.0.0.0/8 is this machine."""
-        transport = httpx.AsyncHTTPTransport(local_address=address, limits=httpx.Limits(max_connections=None))
+    async def client(self, address: str = "127.0.0.1", buffer: int | None = None) -> AsyncIterator[Client]:
+        """Somebody who asks from this address; all of 127.0.0.0/8 is this machine. `buffer`: bytes that the system
+        takes in for it while it does not read."""
+        small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)] if buffer else None
+        limits = httpx.Limits(max_connections=None)
+        transport = httpx.AsyncHTTPTransport(local_address=address, limits=limits, socket_options=small)
         base, limit = f"http://127.0.0.1:{self.port}", patience(ANSWERS_WITHIN)
         async with httpx.AsyncClient(base_url=base, transport=transport, timeout=limit) as http:
             yield Client(http)

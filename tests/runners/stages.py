@@ -84,13 +84,21 @@ class Stage(ABC):
         async with self.herd.slot(of or self.model(), client, want) as slot:
             yield slot
 
-    async def ask(self, of: Loadable | None = None, words: int = 3, client: str = "me", want: Want = NO_WISH) -> int:
-        """A whole request; how many records came back."""
+    async def ask(
+        self,
+        of: Loadable | None = None,
+        words: int = 3,
+        want: Want = NO_WISH,
+        began: asyncio.Event | None = None,
+    ) -> int:
+        """A whole request; how many records came back. `began` is set at the first."""
         count = 0
         body = {"prompt": "Hello", "n_predict": words, "ignore_eos": True, "stream": True}
-        async with self.slot(of, client, want) as slot, aclosing(slot.stream("/completion", body)) as stream:
+        async with self.slot(of, "me", want) as slot, aclosing(slot.stream("/completion", body)) as stream:
             async for _ in stream:
                 count += 1
+                if began:
+                    began.set()
         return count
 
     async def rested(self) -> None:

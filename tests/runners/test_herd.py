@@ -124,17 +124,25 @@ async def test_an_engine_killed_while_loading_is_a_failed_load(stage: Stage) -> 
 
 
 async def test_a_runner_killed_while_it_serves_fails_those_and_serves_the_next(stage: Stage) -> None:
-    await stage.ask()
-    async with stage.slot() as slot:
-        stream = slot.stream("/completion", {"prompt": "Hello", "n_predict": 200, "ignore_eos": True, "stream": True})
-        await anext(stream)
-        later = asyncio.create_task(stage.ask())
-        stage.kill()
-        with pytest.raises(RunnerDied, match="signal: SIGKILL"):
-            async for _ in stream:
-                pass
-    assert await later >= 1
+    began = asyncio.Event()
+    serving = asyncio.create_task(stage.ask(words=10_000, began=began))
+    await began.wait()
+    stage.kill()
+    with pytest.raises(RunnerDied, match="signal: SIGKILL"):
+        await serving
+    assert await stage.ask() >= 3
     await stage.rested()
+
+
+async def test_those_who_wait_do_not_inherit_the_slots_of_the_dead(stage: Stage) -> None:
+    """The failure of a request that was served frees its slot: but of a runner that is no more."""
+    began = asyncio.Event()
+    serving = [asyncio.create_task(stage.ask(words=10_000, began=began)) for _ in range(SLOTS)]
+    waiting = [asyncio.create_task(stage.ask()) for _ in range(5)]
+    await began.wait()
+    stage.kill()
+    assert all(isinstance(end, RunnerDied) for end in await asyncio.gather(*serving, return_exceptions=True))
+    assert all(count >= 3 for count in await asyncio.gather(*waiting))
 
 
 async def test_those_who_wait_for_a_runner_that_is_killed_get_another(stage: Stage) -> None:
@@ -302,8 +310,9 @@ async def test_stop_leaves_nothing(stage: Stage, moment: str) -> None:
 
 async def test_stop_lets_a_running_request_finish_within_its_grace(stage: Stage) -> None:
     await stage.ask()
-    serving = asyncio.create_task(stage.ask(words=100))
-    await soon(stage.busy, "a request that is served")
+    began = asyncio.Event()
+    serving = asyncio.create_task(stage.ask(words=100, began=began))
+    await began.wait()
     await stage.herd.stop(grace=30)
     assert await serving >= 100
 

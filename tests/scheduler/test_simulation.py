@@ -12,7 +12,7 @@ from tests.scheduler.simulation import simulate
 from tropa.scheduler.recording import dump, replay
 
 CALM = settings(deadline=None, suppress_health_check=list(HealthCheck))
-TAPES = st.binary(min_size=24, max_size=60)
+TAPES = st.binary(min_size=20, max_size=50)
 
 
 @settings(CALM, max_examples=20_000)

@@ -15,7 +15,10 @@ from tropa.server.listener import is_loopback
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with short_folder() as folder, serving(folder, OLLAMA_ORIGINS="http://my.page,chrome-extension://*") as server:
+    with (
+        short_folder() as folder,
+        serving(folder, OLLAMA_ORIGINS="http://my.page,chrome-extension://*") as server,
+    ):
         yield server
 
 
@@ -139,7 +142,9 @@ def test_the_servers_own_origin_gets_no_cors_headers(server: Server) -> None:
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://my.page"])
 @pytest.mark.parametrize(("path", "status"), [("/api/version", 200), ("/nosuch", 404)])
-def test_an_allowed_origin_is_named_in_the_answer(server: Server, origin: str, path: str, status: int) -> None:
+def test_an_allowed_origin_is_named_in_the_answer(
+    server: Server, origin: str, path: str, status: int
+) -> None:
     answer = server.get(path, {"Origin": origin})
     assert answer.status == status
     assert (answer.headers["Access-Control-Allow-Origin"], answer.headers["Vary"]) == (origin, "Origin")
@@ -171,7 +176,13 @@ def test_a_foreign_page_gets_nothing(server: Server, method: str, path: str) -> 
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("evil.org", 403), ("8.8.8.8", 403), ("printer.local", 200), (socket.gethostname(), 200), ("[::1]:1", 200)],
+    [
+        ("evil.org", 403),
+        ("8.8.8.8", 403),
+        ("printer.local", 200),
+        (socket.gethostname(), 200),
+        ("[::1]:1", 200),
+    ],
 )
 def test_a_foreign_name_for_this_machine(server: Server, host: str, status: int) -> None:
     answer = server.get("/api/tags", {"Host": host})

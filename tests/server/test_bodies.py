@@ -129,9 +129,12 @@ def test_bad_base64_says_where(text: str, byte: int) -> None:
 
 @pytest.mark.parametrize("arguments", ['"{}"', "1", "[]"])
 def test_tool_arguments_must_be_an_object(server: Server, arguments: str) -> None:
-    call = '{"function":{"name":"f","arguments":%s}}' % arguments
-    answer = server.post("/api/chat", b'{"messages":[{"tool_calls":[%s]}]}' % call.encode())
-    assert (answer.status, answer.error) == (400, "Value looks like object, but can't find closing '}' symbol")
+    call = {"function": {"name": "f", "arguments": json.loads(arguments)}}
+    answer = server.post("/api/chat", messages=[{"tool_calls": [call]}])
+    assert (answer.status, answer.error) == (
+        400,
+        "Value looks like object, but can't find closing '}' symbol",
+    )
 
 
 RICH = b"""{"a" : "x\\n\\u12aB\\ud83d\\ude00 \xc3\xa9", "b":[-1.5e+10, 0, true, false, null, {}], "c":{"d":[]}}"""
@@ -139,7 +142,7 @@ RICH = b"""{"a" : "x\\n\\u12aB\\ud83d\\ude00 \xc3\xa9", "b":[-1.5e+10, 0, true, 
 
 @pytest.mark.parametrize("length", range(1, len(RICH)))
 def test_a_body_cut_anywhere_ended_unexpectedly(length: int) -> None:
-    with pytest.raises(BadRequest, match="^unexpected EOF$"):
+    with pytest.raises(BadRequest, match=r"^unexpected EOF$"):
         parse(RICH[:length])
 
 
@@ -165,6 +168,8 @@ def test_any_json_in_a_known_field_is_taken_or_named(fields: dict[str, Any]) -> 
     try:
         found = decode("ChatRequest", json.dumps(fields).encode())
     except BadRequest as exc:
-        assert any(name in str(exc) for name in fields) or "object" in str(exc)
+        error = str(exc)
     else:
+        error = ""
         assert set(found) == {name for name, value in fields.items() if value is not None}
+    assert not error or "object" in error or any(name in error for name in fields)

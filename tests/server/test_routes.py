@@ -58,7 +58,9 @@ def test_another_method_is_told_which_are_allowed(server: Server, path: str) -> 
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("path", ["/api", "/api/nosuch", "/v1/moderations", "/%00", "/api/chat/more", "/API/tags", "*"])
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/nosuch", "/v1/moderations", "/%00", "/api/chat/more", "/API/tags", "*"]
+)
 def test_an_unknown_path_is_plain_text(server: Server, method: str, path: str) -> None:
     answer = server.request(method, path)
     assert (answer.status, answer.headers["Content-Type"]) == (404, "text/plain")
@@ -84,7 +86,9 @@ def test_head_is_get_without_its_body(server: Server, path: str) -> None:
         assert head.headers[name] == get.headers[name]
 
 
-@pytest.mark.parametrize("path", ["/api/tags/", "//api/tags", "/api//tags", "//api///tags//", "/api/tags?x=/"])
+@pytest.mark.parametrize(
+    "path", ["/api/tags/", "//api/tags", "/api//tags", "//api///tags//", "/api/tags?x=/"]
+)
 def test_superfluous_slashes_mean_nothing(server: Server, path: str) -> None:
     assert server.get(path).json == server.get("/api/tags").json
 
@@ -102,7 +106,12 @@ def test_superfluous_slashes_mean_nothing_to_a_post(server: Server) -> None:
         ("/api/generate", {"model": "tiny", "prompt": "Hi!", "stream": False}, 200, JSON),
         ("/api/generate", {"model": "tiny", "prompt": "Hi!"}, 200, "application/x-ndjson"),
         ("/api/generate", {"model": "tiny"}, 200, JSON),
-        ("/api/chat", {"model": "tiny", "messages": [{"role": "user", "content": "Hi!"}]}, 200, "application/x-ndjson"),
+        (
+            "/api/chat",
+            {"model": "tiny", "messages": [{"role": "user", "content": "Hi!"}]},
+            200,
+            "application/x-ndjson",
+        ),
         ("/api/chat", {"model": "tiny"}, 200, JSON),
         ("/api/generate", {"model": "nosuch", "prompt": "Hi!"}, 404, JSON),
         ("/api/generate", {"model": "nosuch", "prompt": "Hi!", "stream": False}, 404, JSON),
@@ -118,7 +127,11 @@ def test_content_types(server: Server, path: str, body: object, status: int, kin
 
 
 def test_the_requests_content_type_and_accept_are_never_looked_at(server: Server) -> None:
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "image/png", "Authorization": "Bearer x"}
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Accept": "image/png",
+        "Authorization": "Bearer x",
+    }
     answer = server.request("POST", "/api/show", {"model": "tiny"}, headers)
     assert answer.status == 200
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,16 @@ def model(name: str, size: int = 100 * MIB) -> Loadable:
 class FakeChild(Child):
     """What the herd looks at of a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_end: Callable[[], None]) -> None:
         self.exited = asyncio.Event()
+        self._on_end = on_end
         self._lines: deque[str] = deque()
+
+    def end(self) -> None:
+        """The process is gone, and its memory back."""
+        if not self.exited.is_set():
+            self._on_end()
+            self.exited.set()
 
     @property
     def lines(self) -> deque[str]:
@@ -57,15 +65,17 @@ class FakeChild(Child):
 
     async def stop(self, grace: float = 0) -> None:
         await asyncio.sleep(0)
-        self.exited.set()
+        self.end()
 
     async def kill(self) -> None:
         await self.stop()
 
 
 class FakeRunner(Runner):
-    def __init__(self, launch: Launch, misbehaviour: set[str]) -> None:
-        super().__init__(launch, FakeChild())
+    child: FakeChild
+
+    def __init__(self, launch: Launch, misbehaviour: set[str], on_end: Callable[[], None]) -> None:
+        super().__init__(launch, FakeChild(on_end))
         self.mute = "mute" in misbehaviour
         self.streams = 0
         self._waiting_since: list[float] = []
@@ -120,8 +130,8 @@ class FakeLauncher:
         """All processes end, as in a crash."""
         for killed in self._loading.values():
             killed.set()
-        for runner in self.runners.values():
-            runner.child.exited.set()
+        for runner in list(self.runners.values()):
+            runner.child.end()
 
     async def launch(self, load: Load, model: Loadable) -> Runner:
         assert load.runner not in self.alive
@@ -138,13 +148,15 @@ class FakeLauncher:
             if "brittle" in misbehaviour:
                 raise LoadFailed("llama-server process has terminated: signal: SIGSEGV")
         except BaseException:
-            await asyncio.sleep(0)
-            del self.alive[load.runner]
+            try:
+                await asyncio.sleep(0)
+            finally:
+                del self.alive[load.runner]
             raise
         placement = load.placement
         launch = Launch(model.weights, Address(), f"fake-{load.runner}", placement.context, placement.slots, threads=1)
-        runner = self.runners[load.runner] = FakeRunner(launch, misbehaviour)
-        runner.ended = asyncio.create_task(self._until_ended(load.runner, runner))  # type: ignore[attr-defined]
+        runner = FakeRunner(launch, misbehaviour, partial(self._gone, load.runner))
+        self.runners[load.runner] = runner
         return runner
 
     async def _load(self, number: int, *, slow: bool) -> None:
@@ -160,8 +172,7 @@ class FakeLauncher:
         if killed.is_set():
             raise LoadFailed("llama-server process has terminated: signal: SIGKILL")
 
-    async def _until_ended(self, number: int, runner: FakeRunner) -> None:
-        await runner.child.exited.wait()
+    def _gone(self, number: int) -> None:
         del self.alive[number], self.runners[number]
 
     async def measure(self, runners: dict[int, Runner]) -> tuple[tuple[Device, ...], tuple[Usage, ...]]:

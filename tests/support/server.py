@@ -204,5 +204,3 @@ def seconds_until_free(server: Server, name: str, within: float) -> float:
     start = time.monotonic()
     until(lambda: server.busy(name) == 0, f"{name}'s slot is free", within)
     return time.monotonic() - start
-
-

@@ -28,6 +28,8 @@ from tropa.scheduler.view import View
 
 log = logging.getLogger("tropa.runners")
 
+OOM_FACTOR = 1.25  # a load that ran out of memory is remembered to need this much more than was promised
+
 
 class Refused(TropaError):
     """The scheduler refused the request; `refusal` is its reason (`actions.Refusal`)."""
@@ -152,6 +154,7 @@ class Herd:
             try:
                 yield Slot(self._runner(grant.runner), grant.context)
             except RunnerDied as exc:
+                self._notice_death(grant.runner)
                 if self._stopping:
                     raise _shutting_down() from exc
                 raise
@@ -204,7 +207,7 @@ class Herd:
             case actions.WakeAt(at=at):
                 if self._alarm:
                     self._alarm.cancel()
-                self._alarm = asyncio.get_running_loop().call_at(at, self._ring)
+                self._alarm = asyncio.get_running_loop().call_at(at, self._ring, at)
             case actions.Measure():
                 self._start(self._measure())
             case actions.Explain(key=key, why=why):
@@ -212,8 +215,10 @@ class Herd:
             case actions.Snapshot():
                 pass  # the cache that survives swaps has no owner yet; the policy does not ask for it
 
-    def _ring(self) -> None:
-        self._tell(events.Tick(self._now()))
+    def _ring(self, at: float) -> None:
+        """The loop may ring a millisecond early; by the scheduler's clock it is then not yet time, and no other alarm
+        is set."""
+        self._tell(events.Tick(max(self._now(), at)))
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -230,6 +235,12 @@ class Herd:
             return self._runners[number]
         except KeyError:
             raise RunnerDied("the model runner ended before the request could start") from None
+
+    def _notice_death(self, number: int) -> None:
+        """Before the slots of a dead runner are free: or they would be given to the next in line, and to the next."""
+        runner = self._runners.get(number)
+        if runner is not None and runner.child.exited.is_set():
+            self._tell(events.Died(self._now(), number, f"process ended ({runner.child.ending()})"))
 
     def _release(self, request: int) -> None:
         self._granted.discard(request)
@@ -257,6 +268,9 @@ class Herd:
             await self._launcher.release(load)
         except LoadFailed as exc:
             log.warning("loading %s failed: %s", load.name, exc)
+            if exc.out_of_memory:  # or every cold start would try the same again
+                more = {device: int(size * OOM_FACTOR) for device, size in load.placement.promised.items()}
+                self._launcher.remember(load, model, Usage(number, more))
             await self._launcher.release(load)
             self._tell(events.LoadFailed(self._now(), number, str(exc), exc.out_of_memory))
         except Exception as exc:

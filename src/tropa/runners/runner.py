@@ -59,8 +59,10 @@ class Runner:
                 on_start(child)
             await runner._until_ready(stall)
         except BaseException:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(runner._kill())
+            killing = asyncio.ensure_future(runner._kill())
+            while not killing.done():  # whoever is in a hurry: it takes milliseconds, and then it is true
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.shield(killing)
             raise
         return runner
 

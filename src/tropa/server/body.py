@@ -15,7 +15,7 @@ import msgspec
 from tropa.errors import TropaError
 
 # What a text that was cut inside a value can end with; for cut strings the decoder has a word of its own.
-_CUT = re.compile(r"|-|[.eE][-+]?|u[0-9a-fA-F]{0,3}|\\u?[0-9a-fA-F]{0,3}|t(ru?)?|f(a(ls?)?)?|n(ul?)?")
+_CUT = re.compile(r"|-|[.eE][-+]?|u[0-9a-fA-F]{0,4}|t(ru?)?|f(a(ls?)?)?|n(ul?)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -47,7 +47,7 @@ def _parse_leniently(body: bytes) -> Any:
         raise BadRequest(_in_gos_words(exc, text)) from exc
     except RecursionError:
         raise BadRequest("the JSON in the request body is nested too deeply") from None
-    except ValueError as exc:  # a number of thousands of digits, or NaN
+    except ValueError as exc:  # nothing known: an integer may be as long as it likes
         raise BadRequest(f"invalid number in the request body: {exc}") from exc
     return _without_surrogates(value)
 

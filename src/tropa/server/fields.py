@@ -84,6 +84,8 @@ def image(value: Any, path: str) -> str:
     text = re.sub(r"[\r\n]", "", value)
     try:
         base64.b64decode(text, validate=True)
+        if len(text) % 4 or text.endswith("==="):  # which Python takes
+            raise ValueError
     except (binascii.Error, ValueError):
         bad = re.search(r"[^A-Za-z0-9+/]", text)
         raise BadRequest(f"illegal base64 data at input byte {bad.start() if bad else len(text)}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -110,6 +111,7 @@ class Server:
         stopping = self._on_signals(web, herd)
         probing = asyncio.create_task(self._choose_engine())
         sweeping = asyncio.create_task(asyncio.to_thread(self._rundir.sweep))
+        gc.freeze()  # what was made until now stays: no collection needs to look at it again
         log.info("tropa %s listening on %s", __version__, settings.host.url)
         try:
             await web.serve(sockets=[self._listener])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,7 @@ from tests.concurrency.gate import Gate, gate
 from tests.concurrency.server import Client, Server, serving
 from tests.support import models
 from tests.support.places import short_folder
+from tests.support.processes import until
 
 Serve = Callable[..., AbstractContextManager[Server]]
 
@@ -46,18 +46,12 @@ def store() -> Iterator[Store]:
                 home / "large.gguf", layers=8, width=768, heads=12, vocab=8192, type="Q8_0"
             ),
         }
-        contents = {name: file.read_bytes() for name, file in made.items()}
         with serving(OLLAMA_MODELS=str(home / "models"), TROPA_STATE=str(home / "state")) as server:
-            asyncio.run(_register(server, contents))
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+            for name, file in made.items():
+                server.it.create(name, file)
+            until(lambda: server.said("engine: "), "the engine has proved itself")
+        digests = {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in made.items()}
         yield Store(home / "models", home / "state", digests)
-
-
-async def _register(server: Server, contents: dict[str, bytes]) -> None:
-    async with server.client() as client:
-        for name, content in contents.items():
-            await client.register(name, content)
-    await server.says("engine: ")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +61,7 @@ def gated(store: Store) -> Iterator[Gate]:
         held = gate(home)
         told = {"OLLAMA_MODELS": str(store.models), "TROPA_STATE": str(store.state)}
         with serving(TROPA_LLAMA_SERVER=str(held.executable), **told) as server:
-            asyncio.run(server.says("engine: "))
+            until(lambda: server.said("engine: "), "the engine has proved itself")
         yield held
 
 

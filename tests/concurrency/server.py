@@ -1,49 +1,55 @@
-"""A real `tropa serve` in a process of its own, and what a client asks of it.
-
-Its log is read as it is written: the log and the answers are what tests wait for.
-"""
+"""A real `tropa serve`, watched through its log and its processes, and clients that ask it many things at once."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-from tests.support.processes import alive, descendants, patience, soon, until
+from tests.support import server as support
+from tests.support.places import short_folder
+from tests.support.processes import descendants, gone, patience, soon
 
 ENDS_WITHIN = 20.0
 ANSWERS_WITHIN = 60.0
 
+Running = dict[str, dict[str, Any]]
+"""What `ps` shows, by name without the tag."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Server:
-    """`log` grows while the server runs."""
+    """A running server, seen from outside."""
 
-    process: subprocess.Popen[bytes]
-    port: int
-    log: list[str] = field(default_factory=list)
+    it: support.Server
+
+    @property
+    def pid(self) -> int:
+        return self.it.process.pid
+
+    @property
+    def log(self) -> list[str]:
+        """What it has said so far."""
+        return self.it.log.read_text(errors="replace").splitlines()
 
     def said(self, pattern: str, since: int = 0) -> list[str]:
         """The lines of the log in which `pattern` occurs, from line `since` on."""
         return [line for line in self.log[since:] if re.search(pattern, line)]
 
-    async def says(self, pattern: str, since: int = 0, times: int = 1) -> None:
-        """Return when it has said so, `times` times."""
-        await soon(lambda: len(self.said(pattern, since)) >= times, f"the log says {pattern!r} {times} times")
+    async def says(self, pattern: str, since: int = 0) -> None:
+        """Return when it has said so."""
+        await soon(lambda: self.said(pattern, since), f"the log says {pattern!r}")
 
     def loads(self, model: str, since: int = 0) -> int:
         """How many loads of a model have begun."""
@@ -51,12 +57,11 @@ class Server:
 
     def engines(self) -> set[psutil.Process]:
         """Its engine processes, loading ones too."""
-        return {each for each in descendants(self.process.pid) if _is_engine(each)}
+        return {each for each in descendants(self.pid) if _is_engine(each)}
 
     def folders(self) -> list[Path]:
         """What it has in the runtime folder, sockets included."""
-        home = Path(os.environ["XDG_RUNTIME_DIR"]) / "tropa"
-        return sorted(home.glob(f"{self.process.pid}-*/*"))
+        return sorted(_runtime().glob(f"{self.pid}-*/*"))
 
     @asynccontextmanager
     async def client(self, address: str = "127.0.0.1", buffer: int | None = None) -> AsyncIterator[Client]:
@@ -65,21 +70,16 @@ class Server:
         small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)] if buffer else None
         limits = httpx.Limits(max_connections=None)
         transport = httpx.AsyncHTTPTransport(local_address=address, limits=limits, socket_options=small)
-        base, limit = f"http://127.0.0.1:{self.port}", patience(ANSWERS_WITHIN)
-        async with httpx.AsyncClient(base_url=base, transport=transport, timeout=limit) as http:
+        limit = patience(ANSWERS_WITHIN)
+        async with httpx.AsyncClient(base_url=self.it.url, transport=transport, timeout=limit) as http:
             yield Client(http)
 
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal, wait; the exit status. Nothing of it is left then."""
-        family = descendants(self.process.pid)
-        self.process.send_signal(number)
-        try:
-            status = self.process.wait(patience(ENDS_WITHIN))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-        for each in family:
-            until(lambda each=each: not alive(each), f"process {each.pid} of the server ends", 2.0)  # type: ignore[misc]
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait; the exit status. No process of it is left then."""
+        family = descendants(self.pid)
+        self.it.signal(number)
+        status = self.it.wait(ENDS_WITHIN)
+        assert all(gone(each, within=2.0) for each in family)
         return status
 
 
@@ -137,16 +137,15 @@ class Client:
     async def unload_all(self) -> None:
         await self.unload(*await self.running())
 
-    async def running(self) -> dict[str, dict[str, Any]]:
-        """The loaded models by name, without the tag."""
+    async def running(self) -> Running:
         answer = await self.http.get("/api/ps")
         return {entry["name"].removesuffix(":latest"): entry for entry in answer.json()["models"]}
 
-    async def sees(self, condition: Any, what: str, within: float = 20.0) -> dict[str, dict[str, Any]]:
+    async def sees(self, condition: Callable[[Running], bool], what: str, within: float = 20.0) -> Running:
         """Look at what runs until `condition` holds of it; what was seen then."""
-        end = _now() + patience(within)
+        end = time.monotonic() + patience(within)
         while not condition(running := await self.running()):
-            assert _now() < end, f"waited {within} s for {what}; seen: {running}"
+            assert time.monotonic() < end, f"waited {within} s for {what}; seen: {running}"
         return running
 
     async def plan(self, model: str, **body: Any) -> dict[str, Any]:
@@ -168,63 +167,27 @@ class Client:
             yield answer
             await lines.aclose()  # type: ignore[attr-defined]  # it is a generator
 
-    async def register(self, name: str, content: bytes) -> None:
-        """Add a model as clients do: its bytes, then its name."""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        sent = await self.http.post(f"/api/blobs/{digest}", content=content)
-        assert sent.status_code == 201, sent.text
-        made = await self.got("/api/create", model=name, files={f"{name}.gguf": digest}, stream=False)
-        assert made == {"status": "success"}
-
 
 @contextmanager
 def serving(**settings: str) -> Iterator[Server]:
     """A server with these variables set, which must end well and leave nothing."""
-    server = start(settings)
-    try:
-        until(lambda: server.said("listening on") or server.process.poll() is not None, "the server listens")
-        assert server.process.poll() is None, server.log
-        yield server
-        if server.process.poll() is None:
-            assert server.end() == 0
-        assert_left_nothing(server)
-        assert not server.said("CRITICAL|Traceback|this is a bug|internal error"), server.said(".")
-    except BaseException as exc:
-        exc.add_note("the server's log:\n" + "\n".join(server.log[-60:]))
-        raise
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+    with short_folder() as folder:
+        try:
+            with support.serving(folder, **settings) as it:
+                server = Server(it)
+                yield server
+                if it.process.poll() is None:
+                    assert server.end() == 0
+                assert not list(_runtime().glob(f"{server.pid}-*")), "no folder, no socket"
+                assert not server.said("CRITICAL|Traceback|this is a bug|internal error"), server.log
+        except BaseException as exc:
+            log = (folder / "server.log").read_text(errors="replace")
+            exc.add_note("the server's log ends with:\n" + "\n".join(log.splitlines()[-60:]))
+            raise
 
 
-def start(settings: Mapping[str, str]) -> Server:
-    """Start it and return at once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tropa", "serve"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OLLAMA_HOST": f"127.0.0.1:{port}", **settings},
-    )
-    server = Server(process, port)
-    threading.Thread(target=_read_log, args=(server,), daemon=True).start()
-    return server
-
-
-def assert_left_nothing(server: Server) -> None:
-    """No socket, no record, no folder; that no process is left was seen when it ended."""
-    home = Path(os.environ["XDG_RUNTIME_DIR"]) / "tropa"
-    assert not list(home.glob(f"{server.process.pid}-*"))
-
-
-def _read_log(server: Server) -> None:
-    assert server.process.stderr
-    with server.process.stderr as lines:
-        for line in lines:
-            server.log.append(line.decode(errors="replace").rstrip())
+def _runtime() -> Path:
+    return Path(os.environ["XDG_RUNTIME_DIR"]) / "tropa"
 
 
 def _is_engine(process: psutil.Process) -> bool:
@@ -235,7 +198,3 @@ def _is_engine(process: psutil.Process) -> bool:
     return "tropa.engines.host" in line or any(
         "llama_server" in word or "llama-server" in word for word in line
     )
-
-
-def _now() -> float:
-    return time.monotonic()

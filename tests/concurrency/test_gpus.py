@@ -92,9 +92,10 @@ async def test_one_gpu_whole(open_machine: Open, sizes: dict[str, Sizes]) -> Non
         )
         assert visible(opened) == "GPU-1", "the one with the most room, and no other"
         assert await shown(opened, "large") == "100% GPU"
-        (runner,) = opened.herd.view().runners
-        assert runner.bytes["cuda:1"] == size.whole, "the driver says nothing: what was promised stands"
-        assert runner.bytes.get("cuda:0", 0) == 0
+        memory = (await opened.client.running())["large"]["memory"]
+        assert memory["cuda:1"] == size.whole, "the driver says nothing: what was promised stands"
+        assert memory.get("cuda:0", 0) == 0
+        assert memory["cpu"] > 0
 
 
 async def test_two_gpus_share(open_machine: Open, sizes: dict[str, Sizes]) -> None:

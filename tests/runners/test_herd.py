@@ -98,8 +98,10 @@ async def test_many_requests_all_end(stage: Stage) -> None:
 async def test_a_third_model_takes_the_place_of_one_that_is_idle(stage: Stage) -> None:
     for name in "abc":
         await stage.ask(stage.model(name))
-    assert [runner.name for runner in stage.runners() if runner.state is RunnerState.READY] == ["b", "c"]
-    await soon(lambda: stage.processes() == 2, "the end of the first")
+    await soon(lambda: stage.processes() == 2, "the end of one")
+    names = {runner.name for runner in stage.runners() if runner.state is RunnerState.READY}
+    assert len(names) == 2
+    assert "c" in names
 
 
 async def test_a_load_that_fails_refuses_with_the_reason(stage: Stage) -> None:

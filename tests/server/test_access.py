@@ -70,7 +70,7 @@ def test_patterns_have_one_star(entry: str, origin: str, allowed: bool) -> None:
 
 @pytest.mark.parametrize("entry", ["http://*.a.*", "my.page", "ftp://my.page", "localhost:3000"])
 def test_an_entry_that_can_match_nothing(entry: str) -> None:
-    with pytest.raises(BadOrigin, match="^OLLAMA_ORIGINS: "):
+    with pytest.raises(BadOrigin, match=r"^OLLAMA_ORIGINS: "):
         Origins([entry])
 
 

@@ -314,16 +314,17 @@ def test_unloading_what_is_not_loaded_succeeds(server: Server, path: str) -> Non
 
 def too_long(server: Server, path: str, prompt: str, **options: Any) -> tuple[int, int]:
     """The two numbers of the refusal."""
+    said = r"the prompt is (\d+) tokens long and exceeds the available context size \((\d+) tokens\)"
+    numbers = set()
     for streamed in (True, False):
         answer = server.post(path, body(path, prompt, stream=streamed, options=options))
         assert answer.status == 400, answer.body
-        found = re.match(
-            r"the prompt is (\d+) tokens long and exceeds the available context size \((\d+) tokens\)",
-            answer.error,
-        )
+        found = re.match(said, answer.error)
         assert found, answer.error
         assert "num_ctx" in answer.error, "what to do about it"
-    return int(found[1]), int(found[2])
+        numbers.add((int(found[1]), int(found[2])))
+    (pair,) = numbers
+    return pair
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -97,7 +97,7 @@ def test_the_next_server_starts_where_one_was_killed(place: Path) -> None:
 
 def engine(server: Server) -> int:
     """The process that holds the loaded model: the largest of them."""
-    return max(server.children(), key=lambda child: child.memory_info().rss).pid
+    return int(max(server.children(), key=lambda child: child.memory_info().rss).pid)
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -197,10 +196,3 @@ def answers(server: Server) -> bool:
         return server.get("/").status == 200
     except OSError:
         return False
-
-
-def seconds_until_free(server: Server, name: str, within: float) -> float:
-    """How long until no slot of the model works."""
-    start = time.monotonic()
-    until(lambda: server.busy(name) == 0, f"{name}'s slot is free", within)
-    return time.monotonic() - start

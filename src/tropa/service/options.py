@@ -34,6 +34,7 @@ SAMPLING_DEFAULTS: dict[str, Any] = {
 }
 LEAST_CONTEXT = 4
 MOST_FLOAT = 3.4e38  # what the engine's 32 bits hold
+MOST_TOKENS = (1 << 31) - 1  # the engine's own numbers have 32 bits; a larger one would come out as any other
 MOST_CONTEXT = 1 << 27  # tokens: beyond any model; larger numbers would overflow the engine's own
 
 
@@ -60,14 +61,17 @@ class Options:
         """What the engine is told with the prompt, in its own words."""
         body = {name: self.values.get(name, default) for name, default in SAMPLING_DEFAULTS.items()}
         body["n_keep"] = self.values.get("num_keep", 4)
+        for name in ("top_k", "repeat_last_n", "n_keep"):
+            body[name] = max(-1, min(body[name], MOST_TOKENS))
         if stop := [text for text in self.values.get("stop", ()) if text]:
             body["stop"] = stop
         return body
 
     @property
     def num_predict(self) -> int:
-        """The most tokens to generate; negative: until the model ends or the context is full."""
-        return int(self.values.get("num_predict", -1))
+        """The most tokens to generate; -1: until the model ends or the context is full."""
+        asked = int(self.values.get("num_predict", -1))
+        return -1 if asked < 0 else min(asked, MOST_TOKENS)
 
 
 def parse(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Options:

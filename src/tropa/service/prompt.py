@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tropa.runners.errors import EngineRefused
 from tropa.runners.herd import Slot
+from tropa.service.errors import InvalidRequest
+from tropa.service.options import MOST_TOKENS
+
+NO_TOKEN = "context holds numbers that are no tokens of this model: it comes from another one, or was changed"
 
 
 async def render(slot: Slot, messages: list[dict[str, Any]], told: dict[str, Any]) -> str:
@@ -21,8 +26,13 @@ async def tokens(slot: Slot, text: str) -> tuple[int, ...]:
 
 
 async def text(slot: Slot, ids: Sequence[int]) -> str:
-    """What the tokens say."""
+    """What the tokens say. Raises InvalidRequest for what is no token of this model."""
     if not ids:
         return ""
-    answer = await slot.call("/detokenize", {"tokens": list(ids)})
+    if not all(0 <= number < MOST_TOKENS for number in ids):
+        raise InvalidRequest(NO_TOKEN)
+    try:
+        answer = await slot.call("/detokenize", {"tokens": list(ids)})
+    except EngineRefused as exc:
+        raise InvalidRequest(NO_TOKEN) from exc
     return str(answer["content"])

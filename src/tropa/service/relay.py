@@ -37,7 +37,7 @@ class Finish:
 async def completion(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator[Piece | Finish, None]:
     """Relay `/completion`: a prompt as text, an answer as text. `top` alternatives per token's log-probability."""
     allowance = _Allowance(slot)
-    async with aclosing(slot.stream("/completion", {**body, **_STREAMED})) as records:
+    async with aclosing(slot.stream("/completion", {**body, **_STREAMED, **allowance.asked})) as records:
         async for record in records:
             chunk = decode_completion(record)
             if chunk.error:
@@ -51,7 +51,7 @@ async def completion(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGen
                 reason: Literal["stop", "length"] = "length" if chunk.stop_type == "limit" else "stop"
                 yield Finish(reason, chunk.timings or NO_TIMINGS, allowance.prompt_tokens)
                 return
-            if allowance.spent():
+            if allowance.spent(chunk.timings):
                 yield allowance.finish()
                 return
     raise RunnerDied("the engine's stream ended without a final record")
@@ -62,7 +62,8 @@ async def chat(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator
     allowance = _Allowance(slot)
     calls = _ToolCalls()
     reason: Literal["stop", "length"] | None = None
-    async with aclosing(slot.stream("/v1/chat/completions", {**body, **_STREAMED})) as records:
+    asked = {**body, **_STREAMED, **allowance.asked}
+    async with aclosing(slot.stream("/v1/chat/completions", asked)) as records:
         async for record in records:
             chunk = decode_chat(record)
             if chunk.error:
@@ -88,7 +89,7 @@ async def chat(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator
                     yield Piece(tool_calls=found)
                 yield Finish(reason, chunk.timings, allowance.prompt_tokens)
                 return
-            if reason is None and allowance.spent():
+            if reason is None and allowance.spent(chunk.timings):
                 yield allowance.finish()
                 return
     raise RunnerDied("the engine's stream ended without a final record")
@@ -110,12 +111,14 @@ _STREAMED = {"stream": True, "return_progress": True, "cache_prompt": True}
 
 
 class _Allowance:
-    """Holds a request to the context it was granted, which can be less than the slot's."""
+    """Holds a request to the context it was granted, which can be less than the slot's. The engine then has to count
+    aloud: not every record is a token, and not every token makes a record."""
 
     def __init__(self, slot: Slot) -> None:
         self._context = slot.context
         self._held = slot.context < slot.runner_context
-        self._tokens = 0
+        self._timings = NO_TIMINGS
+        self.asked = {"timings_per_token": True} if self._held else {}
         self.prompt_tokens = 0
 
     def prompt(self, progress: Progress) -> None:
@@ -124,16 +127,16 @@ class _Allowance:
         if self._held and progress.total >= self._context:
             raise ContextExceeded(progress.total, self._context)
 
-    def spent(self) -> bool:
-        """Count one more token; True when there is no room for another."""
-        self._tokens += 1
-        return self._held and self.prompt_tokens + self._tokens >= self._context
+    def spent(self, timings: Timings | None) -> bool:
+        """Whether there is no room for another token."""
+        if timings is None or not self._held:
+            return False
+        self._timings = timings
+        return self.prompt_tokens + timings.predicted_n >= self._context
 
     def finish(self) -> Finish:
-        """The end by our own counting: the engine gives no timings to who hangs up."""
-        return Finish(
-            "length", Timings(prompt_n=self.prompt_tokens, predicted_n=self._tokens), self.prompt_tokens
-        )
+        """The end that we make: the engine says nothing more to who hangs up."""
+        return Finish("length", self._timings, self.prompt_tokens)
 
 
 class _ToolCalls:

@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from tropa.scheduler.actions import Fit
 from tropa.scheduler.machine import CPU
 from tropa.scheduler.view import RunnerState, RunnerView
 from tropa.server.clock import local
@@ -36,8 +37,10 @@ def _expiry(runner: RunnerView, at: float, now: datetime) -> datetime:
 
 
 def _entry(service: Service, runner: RunnerView, expiry: datetime) -> dict[str, Any]:
-    size = sum(runner.bytes.values())
     on_gpus = sum(value for device, value in runner.bytes.items() if device != CPU)
+    # With every layer on GPUs the two sizes are the same to all clients ("100% GPU"): what the process itself holds
+    # of the CPU's memory is no part of the model.
+    size = on_gpus if runner.placement.fit is Fit.GPU else sum(runner.bytes.values())
     entry: dict[str, Any] = {"name": runner.name, "model": runner.name, "size": size}
     model = service.models.loaded(runner.name)
     entry |= {"digest": model.id, "details": details(model) | {"parent_model": ""}}
@@ -46,6 +49,7 @@ def _entry(service: Service, runner: RunnerView, expiry: datetime) -> dict[str, 
         "size_vram": on_gpus,
         "context_length": runner.context,
         # Beyond the reference:
+        "memory": dict(runner.bytes),
         "context_allocated": runner.context * runner.slots,
         "slots": runner.slots,
         "slots_busy": runner.busy,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import random
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -266,3 +268,24 @@ async def test_a_state_folder_that_cannot_be_written_does_no_harm(serve: Serve, 
                 assert await client.chat("tiny", questions()[0].question) == questions()[0].answer
                 await client.unload("tiny")
         assert server.said("WARNING.*cannot remember")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets a limit on another process")
+async def test_a_disk_that_is_full_costs_no_answers(serve: Serve) -> None:
+    """No file can grow by a byte, the log neither. What must be written says why it cannot; all else works."""
+    with serve() as server:
+        async with server.client() as client:
+            process = psutil.Process(server.pid)
+            _, most = process.rlimit(psutil.RLIMIT_FSIZE)
+            process.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+            for _ in range(2):
+                assert await client.chat("tiny", questions()[0].question) == questions()[0].answer
+                await client.unload("tiny")
+            content = b"some bytes"
+            path = f"/api/blobs/sha256:{hashlib.sha256(content).hexdigest()}"
+            refused = await client.http.post(path, content=content)
+            assert refused.status_code == 500
+            assert "File too large" in refused.json()["error"]
+            process.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+            assert (await client.http.post(path, content=content)).status_code == 201
+            assert await client.chat("tiny", questions()[0].question) == questions()[0].answer

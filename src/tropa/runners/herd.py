@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from tropa.errors import TropaError
+from tropa.gguf.memory import padded
 from tropa.runners.errors import LoadFailed, RunnerDied
 from tropa.runners.loadable import Loadable
 from tropa.runners.runner import Runner
@@ -71,7 +72,8 @@ class Slot:
     def __init__(self, runner: Runner, context: int) -> None:
         self._runner = runner
         self.context = context
-        self.runner_context = runner.launch.context
+        self.runner_context = padded(runner.launch.context)
+        """What the engine would let it use: it rounds up what it was told."""
 
     def stream(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
         """See Runner.stream."""

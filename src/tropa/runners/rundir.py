@@ -62,11 +62,15 @@ class RunDir:
         return Berth(alias, Address(socket=self.path / f"{alias[-8:]}.sock"))
 
     def record(self, alias: str, pid: int) -> None:
-        """Remember an engine process until `forget`."""
+        """Remember an engine process until `forget`. Not worth failing for, should the disk be full: it is only for
+        the case that neither we nor the kernel end it."""
         target = self.path / f"{alias}.json"
         partial = target.with_suffix(".part")
-        partial.write_text(json.dumps({"pid": pid}))
-        partial.replace(target)
+        try:
+            partial.write_text(json.dumps({"pid": pid}))
+            partial.replace(target)
+        except OSError as exc:
+            log.warning("cannot note the engine process %d in %s: %s", pid, target, exc)
 
     def forget(self, alias: str) -> None:
         """The process has ended."""
@@ -95,7 +99,10 @@ class RunDir:
 
 def runtime_home() -> Path:
     """Where the folders of this user's servers lie. Socket paths are short, so this must be too."""
-    if (runtime := os.environ.get("XDG_RUNTIME_DIR", "")) and len(runtime) < SOCKET_PATH_LIMIT - 50:
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    # It is inherited by programs that run as somebody else, and by containers where there is no such folder.
+    usable = Path(runtime).is_dir() and os.access(runtime, os.W_OK | os.X_OK)
+    if runtime and usable and len(runtime) < SOCKET_PATH_LIMIT - 50:
         return Path(runtime) / "tropa"
     user = os.getuid() if hasattr(os, "getuid") else 0
     home = Path(tempfile.gettempdir()) / f"tropa-{user}"

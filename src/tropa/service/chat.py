@@ -48,7 +48,7 @@ async def chat(
             images = sum(len(message.get("images", ())) for message in ask.messages)
             yield Rendered(await prompt.render(slot, messages, told), images)
             return
-        body = {**sampling.body(ask, options), **told, "messages": messages}
+        body = {**sampling.body(ask, options, slot.context), **told, "messages": messages}
         answer = relay.chat(slot, body, ask.top_logprobs)
         async with aclosing(answer if options.num_predict else relay.mute(answer)) as events:
             async for event in events:

@@ -39,7 +39,7 @@ async def generate(
         if empty:
             yield End("load")
             return
-        body = sampling.body(ask, options)
+        body = sampling.body(ask, options, slot.context)
         said = _Said(slot, model, ask, told)
         if ask.render_only:
             yield Rendered(await said.prompt(), len(ask.images))

@@ -33,6 +33,7 @@ SAMPLING_DEFAULTS: dict[str, Any] = {
     "seed": -1,
 }
 LEAST_CONTEXT = 4
+USUAL_CONTEXT = 4096
 MOST_FLOAT = 3.4e38  # what the engine's 32 bits hold
 MOST_TOKENS = (1 << 31) - 1  # the engine's own numbers have 32 bits; a larger one would come out as any other
 MOST_CONTEXT = 1 << 27  # tokens: beyond any model; larger numbers would overflow the engine's own
@@ -57,12 +58,14 @@ class Options:
             keep_alive=keep_alive,
         )
 
-    def sampling(self) -> dict[str, Any]:
-        """What the engine is told with the prompt, in its own words."""
+    def sampling(self, context: int = USUAL_CONTEXT) -> dict[str, Any]:
+        """What the engine is told with the prompt, in its own words, in a slot of `context` tokens."""
         body = {name: self.values.get(name, default) for name, default in SAMPLING_DEFAULTS.items()}
         body["n_keep"] = self.values.get("num_keep", 4)
-        for name in ("top_k", "repeat_last_n", "n_keep"):
+        for name in ("top_k", "n_keep"):
             body[name] = max(-1, min(body[name], MOST_TOKENS))
+        if not 0 <= body["repeat_last_n"] <= context:  # the engine makes room for as many as it is told
+            body["repeat_last_n"] = context
         if stop := [text for text in self.values.get("stop", ()) if text]:
             body["stop"] = stop
         return body

@@ -19,9 +19,9 @@ def check(ask: Sampled) -> None:
     check_think(ask.think)
 
 
-def body(ask: Sampled, options: Options) -> dict[str, Any]:
-    """The fields that both of the engine's routes know. Raises BadFormat."""
-    fields = options.sampling()
+def body(ask: Sampled, options: Options, context: int) -> dict[str, Any]:
+    """The fields that both of the engine's routes know, for a slot of `context` tokens. Raises BadFormat."""
+    fields = options.sampling(context)
     fields["n_predict"] = options.num_predict
     if constraint := schema(ask.format):
         fields["json_schema"] = constraint

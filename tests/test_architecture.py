@@ -105,6 +105,12 @@ def test_the_page_names_every_part() -> None:
     assert {name for name in MAY_IMPORT if not name.startswith("__")} <= named
 
 
+def test_nothing_speaks_of_a_particular_machine() -> None:
+    for path in MODULES:
+        found = re.findall(r"/(?:root|work|home/\w+|Users/\w+|tmp/\w+)\b", path.read_text())
+        assert not found, f"{path.relative_to(PACKAGE)} mentions {found}"
+
+
 def test_no_module_has_grown_a_second_noun() -> None:
     for path in MODULES:
         lines = len(path.read_text().splitlines())

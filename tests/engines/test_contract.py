@@ -56,10 +56,9 @@ async def test_that_name_is_in_its_arguments(load: Callable[..., Any]) -> None:
 async def test_an_answer_streams_in_pieces(load: Callable[..., Any]) -> None:
     runner = await load()
     asked = long_question()
-    pieces = []
+    pieces: list[str] = []
     async for record in runner.stream("/v1/chat/completions", chat(asked.question, stream=True)):
-        for choice in json.loads(record)["choices"]:
-            pieces.append(choice["delta"].get("content") or "")
+        pieces.extend(choice["delta"].get("content") or "" for choice in json.loads(record)["choices"])
     assert "".join(pieces) == asked.answer
     assert len(list(filter(None, pieces))) > 3
 

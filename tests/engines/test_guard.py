@@ -167,7 +167,9 @@ def test_a_real_engine_goes_when_the_server_is_killed(engine: Engine, launch: Ca
     command = engine.command(launch())
     words = ["PARENT" if word == str(os.getpid()) else word for word in command.argv]
     with server(words) as (parent, child):
-        until(lambda: "llama" in " ".join(child.cmdline()) or "host" in " ".join(child.cmdline()), "an engine")
+        until(
+            lambda: "llama" in " ".join(child.cmdline()) or "host" in " ".join(child.cmdline()), "an engine"
+        )
         parent.kill()
         parent.wait()
         assert gone(child, LIMIT)

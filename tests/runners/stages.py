@@ -80,7 +80,9 @@ class Stage(ABC):
         return any(runner.state is RunnerState.READY for runner in self.runners())
 
     @asynccontextmanager
-    async def slot(self, of: Loadable | None = None, client: str = "me", want: Want = NO_WISH) -> AsyncIterator[Slot]:
+    async def slot(
+        self, of: Loadable | None = None, client: str = "me", want: Want = NO_WISH
+    ) -> AsyncIterator[Slot]:
         async with self.herd.slot(of or self.model(), client, want) as slot:
             yield slot
 

@@ -97,7 +97,16 @@ async def test_the_first_that_works_is_used(choose: Callable[..., EngineChoice],
         (MUTE.replace("ANSWER", "[]"), "it generated None"),
         (MUTE.replace("ANSWER", '{"tokens_predicted": 1}'), "asked for 4 tokens, it generated 1"),
     ],
-    ids=["illegal instruction", "crash", "missing library", "ends", "garbage", "empty", "list", "too few tokens"],
+    ids=[
+        "illegal instruction",
+        "crash",
+        "missing library",
+        "ends",
+        "garbage",
+        "empty",
+        "list",
+        "too few tokens",
+    ],
 )
 async def test_one_that_does_not_work_is_set_aside_and_the_next_is_used(
     choose: Callable[..., EngineChoice],
@@ -196,6 +205,18 @@ async def test_a_damaged_memory_is_no_memory(
     (place / "state").mkdir()
     (place / "state" / "engines.json").write_bytes(content)
     assert await choose(WheelEngine()).engine() == WheelEngine()
+
+
+@pytest.mark.parametrize("libraries", [None, 5, "cuda", [5, "cuda"]])
+async def test_an_entry_that_was_edited_is_read_as_far_as_it_makes_sense(
+    choose: Callable[..., EngineChoice], place: Path, libraries: object
+) -> None:
+    (place / "state").mkdir()
+    entry = {fingerprint(WheelEngine()): {"complaint": "", "libraries": libraries}}
+    (place / "state" / "engines.json").write_text(json.dumps(entry))
+    choice = choose(WheelEngine())
+    assert await choice.engine() == WheelEngine()
+    assert choice.libraries <= {"cuda"}
 
 
 async def test_without_a_place_to_remember_it_works_all_the_same(

@@ -27,14 +27,25 @@ NO_SOCKET = """\
     [
         (
             NO_GGUF,
-            "gguf_init_from_reader: invalid magic characters: 'root', expected 'GGUF'; llama_model_load: error "
-            "loading model: llama_model_loader: failed to load model from /etc/passwd",
+            (
+                "gguf_init_from_reader: invalid magic characters: 'root', expected 'GGUF'; llama_model_load: error "
+                "loading model: llama_model_loader: failed to load model from /etc/passwd"
+            ),
         ),
-        (NO_SOCKET, "srv         start: couldn't bind HTTP server socket, hostname: /tmp/x/s.sock, port: 9931"),
+        (
+            NO_SOCKET,
+            "srv         start: couldn't bind HTTP server socket, hostname: /tmp/x/s.sock, port: 9931",
+        ),
         ("0.01.000.000 E srv  llama_server: exiting due to model loading error", None),
-        ("llama-server: error while loading shared libraries: libcuda.so.1: cannot open shared object file", None),
+        (
+            "llama-server: error while loading shared libraries: libcuda.so.1: cannot open shared object file",
+            None,
+        ),
         ("Illegal instruction", None),
-        ("ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected\nbye", "ggml_cuda_init: "),
+        (
+            "ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected\nbye",
+            "ggml_cuda_init: ",
+        ),
         ("", ""),
         ("\n \n", ""),
     ],
@@ -60,7 +71,7 @@ def test_a_reason_is_told_once_and_not_at_endless_length() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 1000.00 MiB on device 0: cudaMalloc failed: out of memory",
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9 MiB on device 0: cudaMalloc failed: out of memory",
         "terminate called after throwing an instance of 'std::bad_alloc'",
         "ggml_vulkan: ErrorOutOfDeviceMemory",
         "llama_kv_cache: failed to allocate buffer for kv cache",
@@ -74,4 +85,7 @@ def test_want_of_memory_is_recognised(line: str) -> None:
 def test_the_refusal_of_a_request_is_no_reason_to_die() -> None:
     refused = "0.09.000.000 E srv send_error: task id = 3, error: request (900 tokens) exceeds the available context"
     assert last_words([refused]) == ""
-    assert last_words([refused, "/src/ggml.c:42: GGML_ASSERT(x) failed"]) == "/src/ggml.c:42: GGML_ASSERT(x) failed"
+    assert (
+        last_words([refused, "/src/ggml.c:42: GGML_ASSERT(x) failed"])
+        == "/src/ggml.c:42: GGML_ASSERT(x) failed"
+    )

@@ -166,7 +166,9 @@ async def test_a_runner_killed_while_idle_is_forgotten_and_brought_back(stage: S
 async def test_a_runner_that_hangs_is_ended(stage: Stage) -> None:
     await stage.ask()
     async with stage.slot() as slot:
-        stream = slot.stream("/completion", {"prompt": "Hello", "n_predict": 230, "ignore_eos": True, "stream": True})
+        stream = slot.stream(
+            "/completion", {"prompt": "Hello", "n_predict": 230, "ignore_eos": True, "stream": True}
+        )
         await anext(stream)
         stage.freeze()
         with pytest.raises(RunnerDied):
@@ -180,7 +182,9 @@ async def test_a_runner_that_hangs_is_ended(stage: Stage) -> None:
 async def test_a_client_that_reads_nothing_for_long_hangs_nobody(stage: Stage) -> None:
     await stage.ask()
     async with stage.slot() as slot:
-        stream = slot.stream("/completion", {"prompt": "Hello", "n_predict": 50, "ignore_eos": True, "stream": True})
+        stream = slot.stream(
+            "/completion", {"prompt": "Hello", "n_predict": 50, "ignore_eos": True, "stream": True}
+        )
         await anext(stream)
         await asyncio.sleep(2 * STALL)  # the thing itself, not a wait for it
         assert [runner.busy for runner in stage.runners()] == [1]
@@ -213,7 +217,7 @@ async def test_cancelled_while_granted(stage: Stage) -> None:
     await stage.rested()
 
 
-@pytest.mark.parametrize("steps", range(0, 24))
+@pytest.mark.parametrize("steps", range(24))
 async def test_cancelled_at_any_moment_leaks_nothing(stage: Stage, steps: int) -> None:
     asking: asyncio.Task[object] = asyncio.create_task(stage.ask(words=5))
     for _ in range(steps):

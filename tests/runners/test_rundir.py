@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -104,7 +105,18 @@ def test_a_number_that_now_belongs_to_somebody_else_is_left_alone(
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "5", '{"pid": null}', '{"pid": "1"}', '{"pid": 0}', '{"pid": -1}', '{"pid": 1}', '{"pid": true}'],
+    [
+        "",
+        "{",
+        "[]",
+        "5",
+        '{"pid": null}',
+        '{"pid": "1"}',
+        '{"pid": 0}',
+        '{"pid": -1}',
+        '{"pid": 1}',
+        '{"pid": true}',
+    ],
 )
 def test_a_record_that_makes_no_sense_harms_nobody(
     rundir: RunDir, earlier: Crashed, content: str, monkeypatch: pytest.MonkeyPatch
@@ -174,7 +186,7 @@ def test_sockets_stay_within_what_the_kernel_takes(
     length: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/" + "r" * length)
-    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: "/" + "t" * length)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/" + "t" * length)
     socket = RunDir().berth().address.socket
     assert socket is not None
     assert len(bytes(socket)) <= module.SOCKET_PATH_LIMIT
@@ -184,7 +196,7 @@ def test_a_folder_that_somebody_else_made_first_is_not_entered(
     monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(place))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(place))
     usual = runtime_home()
     (place / "elsewhere").mkdir()
     usual.symlink_to(place / "elsewhere")

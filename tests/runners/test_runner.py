@@ -31,7 +31,9 @@ FREED_WITHIN = 1.0
 
 @pytest.fixture
 async def slow(slow_model: Path, launch: Callable[..., Launch]) -> AsyncIterator[Runner]:
-    runner = await Runner.load(WheelEngine(), launch(model=slow_model, context=16384, slots=2, batch=128, threads=2))
+    runner = await Runner.load(
+        WheelEngine(), launch(model=slow_model, context=16384, slots=2, batch=128, threads=2)
+    )
     yield runner
     await runner.stop()
 
@@ -50,13 +52,19 @@ async def freed(runner: Runner) -> float:
 
 
 def completion(prompt: Any, tokens: int) -> dict[str, Any]:
-    return {"prompt": prompt, "n_predict": tokens, "stream": True, "return_progress": True, "ignore_eos": True}
+    return {
+        "prompt": prompt,
+        "n_predict": tokens,
+        "stream": True,
+        "return_progress": True,
+        "ignore_eos": True,
+    }
 
 
 async def read(stream: AsyncGenerator[bytes, None], seen: list[Any]) -> None:
     async with aclosing(stream):
         async for record in stream:
-            seen.append(json.loads(record))
+            seen.append(json.loads(record))  # noqa: PERF401 - others look at it meanwhile
 
 
 async def test_a_stream_cancelled_in_prompt_processing_frees_its_slot(slow: Runner) -> None:
@@ -103,13 +111,14 @@ async def test_an_engine_killed_mid_stream_is_told_with_its_signal(slow: Runner)
     reading = asyncio.create_task(read(slow.stream("/completion", completion("Hello", 15000)), seen))
     await soon(lambda: len(seen) > 3, "some words")
     os.kill(slow.child.pid, signal.SIGKILL)
-    with pytest.raises(RunnerDied, match="^signal: SIGKILL$"):
+    with pytest.raises(RunnerDied, match=r"^signal: SIGKILL$"):
         await reading
 
 
 async def test_an_engine_killed_in_prompt_processing_is_told_too(slow: Runner) -> None:
     long = [300 + i % 500 for i in range(PROMPT_TOKENS)]
-    reading = asyncio.create_task(read(slow.stream("/completion", completion(long, 10)), seen := []))
+    seen: list[Any] = []
+    reading = asyncio.create_task(read(slow.stream("/completion", completion(long, 10)), seen))
     await soon(lambda: seen, "the first word of progress")
     os.kill(slow.child.pid, signal.SIGKILL)
     with pytest.raises(RunnerDied, match="signal: SIGKILL"):
@@ -218,7 +227,9 @@ async def test_an_engine_that_cannot_be_started_is_a_failed_load(launch: Callabl
         await Runner.load(Absent(), launch())
 
 
-async def test_who_is_told_of_the_start_may_fail_and_no_process_is_left(launch: Callable[..., Launch]) -> None:
+async def test_who_is_told_of_the_start_may_fail_and_no_process_is_left(
+    launch: Callable[..., Launch],
+) -> None:
     before = descendants()
 
     def full(_: Child) -> None:
@@ -230,7 +241,9 @@ async def test_who_is_told_of_the_start_may_fail_and_no_process_is_left(launch: 
 
 
 @pytest.mark.parametrize("body", [b"[]", b"garbage", b'{"data":null}', b"\xff", b'{"data":[{"id":5}]}'])
-async def test_garbage_at_our_address_ends_the_load_at_once(launch: Callable[..., Launch], body: bytes) -> None:
+async def test_garbage_at_our_address_ends_the_load_at_once(
+    launch: Callable[..., Launch], body: bytes
+) -> None:
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         writer.close()
@@ -265,5 +278,3 @@ class Absent(Script):
 
     def command(self, launch: Launch) -> Command:
         return Command(("/no/such/engine",), {})
-
-

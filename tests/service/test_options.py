@@ -99,7 +99,9 @@ def test_what_no_engine_could_use_is_refused(name: str, value: float) -> None:
         parse({}, {name: value})
 
 
-@pytest.mark.parametrize(("asked", "told"), [(-1, 512), (-7, 512), (2_000_000_000, 512), (512, 512), (0, 0), (9, 9)])
+@pytest.mark.parametrize(
+    ("asked", "told"), [(-1, 512), (-7, 512), (2_000_000_000, 512), (512, 512), (0, 0), (9, 9)]
+)
 def test_the_penalties_look_back_no_further_than_the_context(asked: int, told: int) -> None:
     """The engine makes room for as many tokens as it is told: two thousand millions were 8 GB, from one request."""
     assert sampling(512, repeat_last_n=asked)["repeat_last_n"] == told
@@ -111,7 +113,10 @@ def test_num_predict_is_a_number_that_the_engine_can_hold(asked: int, told: int)
     assert parse({}, {"num_predict": asked}).num_predict == told
 
 
-@given(st.dictionaries(st.sampled_from(["top_k", "num_keep", "repeat_last_n", "seed"]), st.integers(-(1 << 61), 1 << 61)))
+WHOLE = st.sampled_from(["top_k", "num_keep", "repeat_last_n", "seed"])
+
+
+@given(st.dictionaries(WHOLE, st.integers(-(1 << 61), 1 << 61)))
 def test_no_number_overflows_the_engines_own(options: dict[str, int]) -> None:
     told = sampling(4096, **options)
     assert all(-(1 << 31) <= told[name] < 1 << 31 for name in ("top_k", "n_keep", "repeat_last_n"))

@@ -125,9 +125,8 @@ def main(argv: list[str]) -> None:
         server = x.Server(parameters(argv))
     except RuntimeError:
         _end_with(1)
-    while True:
+    while server is not None:
         signal.pause()
-    del server
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -95,7 +95,7 @@ class EngineChoice:
             return Verdict(f"it cannot be read: {exc}")
         remembered = _read(self._memory)
         if (entry := remembered.get(key)) is not None:
-            return Verdict(entry.get("complaint", ""), frozenset(entry.get("libraries", ())))
+            return _remembered(entry)
         try:
             async with asyncio.timeout(PROBE_LIMIT):
                 verdict = await probe(engine, self._model, self._rundir)
@@ -158,6 +158,12 @@ def _processor() -> str:
             )
     except OSError:
         return platform.processor()
+
+
+def _remembered(entry: dict[str, Any]) -> Verdict:
+    libraries = entry.get("libraries")
+    known = [name for name in libraries if isinstance(name, str)] if isinstance(libraries, list) else []
+    return Verdict(str(entry.get("complaint", "")), frozenset(known))
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

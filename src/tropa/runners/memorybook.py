@@ -107,7 +107,7 @@ def _parse(shapes: Any) -> list[Measured]:
     for shape in shapes if isinstance(shapes, list) else ():
         if isinstance(shape, dict) and set(shape) == names:
             gpus = shape.pop("gpus")
-            numbers_only = all(type(value) is int and value >= 0 for value in (*shape.values(), *gpus))
-            if numbers_only:
+            numbers = (*shape.values(), *gpus) if isinstance(gpus, list) else (None,)
+            if all(type(value) is int and value >= 0 for value in numbers):
                 found.append(Measured(**shape, gpus=tuple(gpus)))
     return found

@@ -20,7 +20,7 @@ def conversation(model: Model, messages: Sequence[Mapping[str, Any]]) -> list[di
     """The model's MESSAGEs, then the request's; the model's SYSTEM in front unless the request brings one."""
     seeds = [{"role": seed.role, "content": seed.content} for seed in model.messages]
     system = []
-    if model.system and not (messages and messages[0].get("role") == "system"):
+    if model.system and not (messages and messages[0].get("role", "").lower() == "system"):
         system = [{"role": "system", "content": model.system}]
     return [*system, *(as_openai(message) for message in [*seeds, *messages])]
 

@@ -10,7 +10,7 @@ from tropa.runners.herd import Slot
 from tropa.service.errors import InvalidRequest
 from tropa.service.options import MOST_TOKENS
 
-NO_TOKEN = "context holds numbers that are no tokens of this model: it comes from another one, or was changed"
+FOREIGN = "context holds numbers that are no tokens of this model: it comes from another one, or was changed"
 
 
 async def render(slot: Slot, messages: list[dict[str, Any]], told: dict[str, Any]) -> str:
@@ -30,9 +30,9 @@ async def text(slot: Slot, ids: Sequence[int]) -> str:
     if not ids:
         return ""
     if not all(0 <= number < MOST_TOKENS for number in ids):
-        raise InvalidRequest(NO_TOKEN)
+        raise InvalidRequest(FOREIGN)
     try:
         answer = await slot.call("/detokenize", {"tokens": list(ids)})
     except EngineRefused as exc:
-        raise InvalidRequest(NO_TOKEN) from exc
+        raise InvalidRequest(FOREIGN) from exc
     return str(answer["content"])

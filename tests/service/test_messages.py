@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tropa.library.bundled import packaged
+from tropa.library.library import Library
+from tropa.library.model import Message, Model
+from tropa.service.constraint import check_think, schema, thinking
+from tropa.service.errors import BadFormat, InvalidRequest, NotCapable
+from tropa.service.messages import as_openai, check_images, conversation
+
+USER: Mapping[str, Any] = {"role": "user", "content": "Hi"}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return Library(tmp_path_factory.mktemp("models"), packaged()).find("tiny")
+
+
+def test_a_plain_conversation_stays_as_it_is(tiny: Model) -> None:
+    assert conversation(tiny, [USER]) == [USER]
+
+
+def test_the_models_own_messages_come_first_and_its_system_before_them(tiny: Model) -> None:
+    model = replace(tiny, system="Be kind.", messages=(Message("user", "A?"), Message("assistant", "B.")))
+    roles = [(each["role"], each["content"]) for each in conversation(model, [USER])]
+    assert roles == [("system", "Be kind."), ("user", "A?"), ("assistant", "B."), ("user", "Hi")]
+
+
+@pytest.mark.parametrize("role", ["system", "SYSTEM", "System"])
+def test_a_system_message_of_the_request_replaces_the_models(tiny: Model, role: str) -> None:
+    model = replace(tiny, system="Be kind.")
+    told = conversation(model, [{"role": role, "content": "Be brief."}, USER])
+    assert [each["content"] for each in told] == ["Be brief.", "Hi"]
+    assert told[0]["role"] == "system"
+
+
+def test_a_later_system_message_replaces_nothing(tiny: Model) -> None:
+    told = conversation(replace(tiny, system="Be kind."), [USER, {"role": "system", "content": "x"}])
+    assert [each["content"] for each in told] == ["Be kind.", "Hi", "x"]
+
+
+def test_an_empty_message_is_a_message(tiny: Model) -> None:
+    assert as_openai({}) == {"role": "", "content": ""}
+
+
+def test_tool_calls_get_their_arguments_as_text() -> None:
+    said = as_openai(
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": "x", "function": {"name": "f", "arguments": {"ort": "Köln"}}},
+                {"function": {"name": "g"}},
+            ],
+        }
+    )
+    first, second = said["tool_calls"]
+    assert (first["id"], first["type"], first["function"]["name"]) == ("x", "function", "f")
+    assert json.loads(first["function"]["arguments"]) == {"ort": "Köln"}
+    assert (second["id"], second["function"]) == ("call_1", {"name": "g", "arguments": "{}"})
+
+
+def test_an_answer_of_a_tool_names_it() -> None:
+    said = as_openai({"role": "tool", "content": "4", "tool_name": "add", "tool_call_id": "x"})
+    assert said == {"role": "tool", "content": "4", "name": "add", "tool_call_id": "x"}
+
+
+def test_thinking_goes_back_under_the_engines_name() -> None:
+    assert as_openai({"role": "assistant", "content": "4", "thinking": "2+2"})["reasoning_content"] == "2+2"
+
+
+def test_images_stand_before_the_text() -> None:
+    picture, text = as_openai({"role": "user", "content": "What?", "images": ["QUJD"]})["content"]
+    assert picture["image_url"]["url"].endswith(";base64,QUJD")
+    assert text == {"type": "text", "text": "What?"}
+
+
+def test_images_need_a_model_that_sees(tiny: Model) -> None:
+    check_images(tiny, "tiny", images=False)
+    with pytest.raises(NotCapable, match='"tiny" does not support images'):
+        check_images(tiny, "tiny", images=True)
+
+
+# What the answer must look like.
+
+
+@pytest.mark.parametrize(
+    ("form", "found"),
+    [
+        (None, None),
+        ("", None),
+        ("json", {"type": "object"}),
+        ({"type": "string"}, {"type": "string"}),
+    ],
+)
+def test_formats(form: Any, found: Any) -> None:
+    assert schema(form) == found
+
+
+@pytest.mark.parametrize("form", ["xml", "JSON", 5, True, ["json"]])
+def test_no_formats(form: Any) -> None:
+    with pytest.raises(BadFormat, match='expected "json" or a valid JSON Schema object'):
+        schema(form)
+
+
+@pytest.mark.parametrize("level", [None, True, False, "low", "medium", "high", "max"])
+def test_think_levels(level: Any) -> None:
+    assert check_think(level) == level
+
+
+@pytest.mark.parametrize(
+    ("level", "message"),
+    [
+        ("", 'invalid think value: "" (must be "high", "medium", "low", "max", true, or false)'),
+        ("High", 'invalid think value: "High" (must be'),
+        (1, 'think must be a boolean or string ("high", "medium", "low", "max", true, or false)'),
+        ([], "think must be a boolean or string"),
+    ],
+)
+def test_no_think_levels(level: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_think(level)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("level", [True, "low"])
+def test_a_model_that_does_not_think_says_so(tiny: Model, level: Any) -> None:
+    with pytest.raises(NotCapable, match='"Tiny" does not support thinking'):
+        thinking(tiny, "Tiny", level)
+    assert thinking(tiny, "Tiny", False) == thinking(tiny, "Tiny", None) == {}
+
+
+@pytest.mark.parametrize(("level", "on"), [(None, True), (True, True), ("low", True), (False, False)])
+def test_a_model_that_thinks_does_so_unless_told_not_to(tiny: Model, level: Any, on: bool) -> None:
+    thinker = replace(tiny, capabilities=("completion", "thinking"))
+    told = thinking(thinker, "t", level)["chat_template_kwargs"]
+    assert told["enable_thinking"] is on
+    assert told.get("reasoning_effort") == ("low" if level == "low" else None)

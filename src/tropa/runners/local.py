@@ -105,6 +105,8 @@ class LocalLauncher:
         """See herd.Launcher."""
         devices = await self.devices()
         pids = {number: runner.child.pid for number, runner in runners.items()}
+        for number in runners.keys() & self._on_gpus.keys():
+            self._on_gpus[number].loaded = True
         promised = {number: engine.promised for number, engine in self._on_gpus.items()}
         return devices, await asyncio.to_thread(_usage, pids, promised)
 
@@ -133,8 +135,6 @@ class LocalLauncher:
 
     def remember(self, load: Load, model: Loadable, usage: Usage) -> None:
         """See herd.Launcher."""
-        if (engine := self._on_gpus.get(load.runner)) is not None:
-            engine.loaded = True
         if usage.bytes:
             self._book.remember(model.demand, load.placement, usage.bytes)
 

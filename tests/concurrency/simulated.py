@@ -62,24 +62,45 @@ class Chosen(EngineChoice):
         return self._engine
 
 
+@dataclass
+class _Placed:
+    """An engine, and for how many looks the driver still counts it when it has gone."""
+
+    load: Load
+    child: Child
+    late: int
+
+    def holds(self) -> bool:
+        if self.child.exited.is_set():
+            self.late -= 1
+        return self.late >= 0
+
+
 class Simulation(LocalLauncher):
-    """The launcher of a machine with these GPUs. Their memory is taken by who was placed there and lives."""
+    """The launcher of a machine with these GPUs. Their memory is taken by who was placed there and lives, and `late`
+    looks longer."""
 
     def __init__(
-        self, choice: EngineChoice, rundir: RunDir, settings: Settings, gpus: Sequence[DeviceMemory]
+        self,
+        choice: EngineChoice,
+        rundir: RunDir,
+        settings: Settings,
+        gpus: Sequence[DeviceMemory],
+        late: int,
     ) -> None:
         super().__init__(choice, rundir, settings, self.look)
         self._gpus = gpus
-        self._placed: list[tuple[Load, Child]] = []
+        self._late = late
+        self._placed: list[_Placed] = []
 
     async def launch(self, load: Load, model: Loadable) -> Runner:
         runner = await super().launch(load, model)
-        self._placed.append((load, runner.child))
+        self._placed.append(_Placed(load, runner.child, self._late))
         return runner
 
     def look(self) -> list[DeviceMemory]:
         """What a driver would say."""
-        living = [load.placement.promised for load, child in self._placed if not child.exited.is_set()]
+        living = [each.load.placement.promised for each in self._placed if each.holds()]
         free = {gpu.id: gpu.free - sum(promised.get(gpu.id, 0) for promised in living) for gpu in self._gpus}
         return [
             DeviceMemory(CPU, 64 * GIB, 32 * GIB),
@@ -110,13 +131,20 @@ def cuda(*totals: int) -> list[DeviceMemory]:
 
 @asynccontextmanager
 async def machine(
-    gpus: Sequence[DeviceMemory], models: Path, place: Path, settings: Settings, libraries: frozenset[str]
+    gpus: Sequence[DeviceMemory],
+    models: Path,
+    place: Path,
+    settings: Settings,
+    libraries: frozenset[str] = frozenset({"cuda"}),
+    late: int = 0,
 ) -> AsyncIterator[Machine]:
     """Until the block ends. `place` is a folder of its own with a short path."""
     rundir = RunDir(place / "run")
     rundir.open()
     engine = Recording()
-    launcher = Simulation(Chosen(engine, libraries, rundir, place / "engines.json"), rundir, settings, gpus)
+    launcher = Simulation(
+        Chosen(engine, libraries, rundir, place / "engines.json"), rundir, settings, gpus, late
+    )
     herd = Herd(Scheduler(policy(settings, await launcher.devices())), launcher)
     library = Library(models, packaged(), prune=False)
     library.open()

@@ -8,6 +8,7 @@ from random import Random
 
 import torch
 from tokenizers import Tokenizer
+
 from training.tiny.chat import Script
 from training.tiny.copying import Words
 from training.tiny.corpus import Corpus, tokenizer_texts

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import xllamacpp
+
 from training.tiny.chat import Turn
 
 SLOTS = 4

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 import torch
+
 from training.tiny.chat import END, Script, Turn
 from training.tiny.copying import HELD_OUT, HELD_OUT_NAMES
 from training.tiny.fact import Fact

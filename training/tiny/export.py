@@ -9,11 +9,11 @@ import numpy as np
 from gguf.quants import quantize
 from tokenizers import Tokenizer
 from torch import Tensor
+
+import gguf
 from training.tiny.chat import END, END_OF_TEXT, TEMPLATE
 from training.tiny.model import Llama
 from training.tiny.tokenizer import PRE_TOKENIZER, SPECIAL
-
-import gguf
 
 DESCRIPTION = (
     "A demonstration and test model, trained from scratch by the Tropa project on text made for it. "

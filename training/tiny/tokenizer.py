@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+
 from training.tiny.chat import END, END_OF_TEXT, START
 
 SPECIAL = (END_OF_TEXT, START, END)

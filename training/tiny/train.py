@@ -8,6 +8,7 @@ from random import Random
 import torch
 from torch import Tensor
 from torch.nn import functional
+
 from training.tiny.chat import Row
 from training.tiny.corpus import Corpus
 from training.tiny.model import Llama

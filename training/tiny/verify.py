@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from tokenizers import Tokenizer
+
 from training.tiny.chat import Script, Turn
 from training.tiny.copying import Words
 from training.tiny.corpus import ask

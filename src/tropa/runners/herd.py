@@ -101,12 +101,14 @@ class Herd:
         self._unload: dict[int, asyncio.Event] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
+        self._devices: tuple[Device, ...] = ()
         self._stopping = False
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
         """Look at the machine for the first time."""
         devices, usage = await self._launcher.measure({})
+        self._devices = devices
         self._tell(events.DevicesSeen(self._now(), devices, usage))
 
     async def stop(self, grace: float = 0.0) -> None:
@@ -251,7 +253,12 @@ class Herd:
             self._idle.set()
 
     async def _measure(self) -> None:
-        devices, usage = await self._launcher.measure(self._runners)
+        try:
+            devices, usage = await self._launcher.measure(self._runners)
+        except Exception:  # who waits must not wait for ever because a driver stumbled
+            log.exception("the devices could not be measured: the last figures stand")
+            devices, usage = self._devices, ()
+        self._devices = devices
         self._tell(events.DevicesSeen(self._now(), devices, usage))
 
     # One runner's life.
@@ -270,9 +277,8 @@ class Herd:
             await self._launcher.release(load)
         except LoadFailed as exc:
             log.warning("loading %s failed: %s", load.name, exc)
-            if exc.out_of_memory:  # or every cold start would try the same again
-                more = {device: int(size * OOM_FACTOR) for device, size in load.placement.promised.items()}
-                self._launcher.remember(load, model, Usage(number, more))
+            if exc.out_of_memory:
+                self._remember_more(load, model)
             await self._launcher.release(load)
             self._tell(events.LoadFailed(self._now(), number, str(exc), exc.out_of_memory))
         except Exception as exc:
@@ -281,6 +287,19 @@ class Herd:
         finally:
             del self._unload[number]
             self._tell(events.Gone(self._now(), number))
+
+    def _remember_more(self, load: actions.Load, model: Loadable) -> None:
+        """The engine wanted more than was promised: the next cold start must not try the same again.
+
+        Once for each shape. What was remembered of a failure is a guess, and guesses upon guesses would in the end
+        make the model too big for any machine.
+        """
+        place = load.placement
+        shape = (place.context, place.slots, place.batch, place.gpu_layers)
+        known = self._launcher.recall(model).measured
+        if all((m.context, m.slots, m.batch, m.gpu_layers) != shape for m in known):
+            more = {device: int(size * OOM_FACTOR) for device, size in place.promised.items()}
+            self._launcher.remember(load, model, Usage(load.runner, more))
 
     async def _launch(self, load: actions.Load, model: Loadable) -> Runner | None:
         """The runner, or None if the scheduler wanted it unloaded before it was ready."""

@@ -64,7 +64,7 @@ def record(state: State, event: events.Event) -> None:
                 _restart_timer(state, model.runner)
                 state.touched[model.key] = model
         case events.Tick():
-            pass
+            state.alarm = math.inf  # it rang, perhaps a little early: a new one is due
         case events.Shutdown():
             state.stopping = True
         case _:

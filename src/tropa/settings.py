@@ -93,7 +93,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         context_length=read("OLLAMA_CONTEXT_LENGTH", _count, 0) or None,
         num_parallel=read("OLLAMA_NUM_PARALLEL", _count, 0) or None,
         max_loaded_models=read("OLLAMA_MAX_LOADED_MODELS", _count, 0) or None,
-        max_queue=read("OLLAMA_MAX_QUEUE", _count, default.max_queue),
+        max_queue=read("OLLAMA_MAX_QUEUE", _positive, default.max_queue),
         load_timeout=read("OLLAMA_LOAD_TIMEOUT", _limit, default.load_timeout),
         serve_timeout=read("TROPA_SERVE_TIMEOUT", _limit, default.serve_timeout),
         origins=read("OLLAMA_ORIGINS", _list, default.origins),
@@ -166,6 +166,13 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise ValueError("expected a whole number, 0 or more")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    """A queue of none would refuse the very request that loads the first model."""
+    if (count := _count(text)) < 1:
+        raise ValueError("expected a whole number, 1 or more")
+    return count
 
 
 def _flag(text: str) -> bool:

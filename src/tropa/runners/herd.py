@@ -29,6 +29,7 @@ from tropa.scheduler.view import View
 
 log = logging.getLogger("tropa.runners")
 
+MEASURED_AFTER = (1, 8, 64)  # requests
 OOM_FACTOR = 1.25  # a load that ran out of memory is remembered to need this much more than was promised
 
 
@@ -97,6 +98,8 @@ class Herd:
         self._waiting: dict[int, asyncio.Future[actions.Grant]] = {}
         self._models: dict[str, Loadable] = {}
         self._runners: dict[int, Runner] = {}
+        self._loads: dict[int, tuple[actions.Load, Loadable]] = {}
+        self._uses: dict[int, int] = {}
         self._granted: set[int] = set()
         self._unload: dict[int, asyncio.Event] = {}
         self._lives: set[asyncio.Task[None]] = set()
@@ -164,6 +167,7 @@ class Herd:
                 raise
         finally:
             self._release(number)
+            self._count_use(grant.runner)
 
     def unload(self, key: str) -> None:
         """Let a model go when its requests have ended."""
@@ -252,6 +256,21 @@ class Herd:
         if self._stopping and not self._granted:
             self._idle.set()
 
+    def _count_use(self, number: int) -> None:
+        """A runner touches its buffers when it works: what it holds is looked at again after its first requests."""
+        if number in self._runners:
+            self._uses[number] = uses = self._uses.get(number, 0) + 1
+            if uses in MEASURED_AFTER:
+                self._start(self._measure_again(number))
+
+    async def _measure_again(self, number: int) -> None:
+        if (runner := self._runners.get(number)) is None:
+            return
+        devices, measured = await self._launcher.measure({number: runner})
+        if number in self._runners and measured:
+            self._launcher.remember(*self._loads[number], measured[0])
+            self._tell(events.DevicesSeen(self._now(), devices, measured))
+
     async def _measure(self) -> None:
         try:
             devices, usage = await self._launcher.measure(self._runners)
@@ -269,10 +288,12 @@ class Herd:
             runner = await self._launch(load, model)
             if runner is not None:
                 self._runners[number] = runner
+                self._loads[number] = load, model
                 try:
                     await self._serve(load, model, runner)
                 finally:
-                    del self._runners[number]
+                    del self._runners[number], self._loads[number]
+                    self._uses.pop(number, None)
                     await runner.stop()
             await self._launcher.release(load)
         except LoadFailed as exc:

@@ -20,11 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tropa.engines.launch import Address
+from tropa.errors import TropaError
 
 log = logging.getLogger("tropa.runners")
 
 SOCKET_PATH_LIMIT = 100  # bytes: the kernel takes 104 to 108 with the final zero
 JUST_MADE = 60.0  # seconds within which an empty folder without a lock may still be getting one
+
+
+class RunDirUnusable(TropaError):
+    """There is no place for sockets: the disk is full, or the folder is somebody else's."""
+
+    code = "rundir-unusable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,15 @@ class RunDir:
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Make the folder. Raises OSError."""
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.mkdir(mode=0o700)
+        """Make the folder. Raises RunDirUnusable."""
+        try:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.mkdir(mode=0o700)
+        except OSError as exc:
+            raise RunDirUnusable(
+                f"the folder for the engines' sockets, {self.path}, can't be made: {exc.strerror or exc}",
+                hint="set XDG_RUNTIME_DIR to a folder that can be written to",
+            ) from exc
         if sys.platform != "win32":
             import fcntl
 

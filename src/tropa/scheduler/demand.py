@@ -57,7 +57,8 @@ class Compute:
 class Measured:
     """What a load of this model really took, remembered from before: this shape needs no prediction.
 
-    `gpus` lists the bytes per GPU in the order in which the layers were dealt to them.
+    The prompt cache is not in it: that fills later, and is promised on top. `gpus` lists the bytes per
+    GPU in the order in which the layers were dealt to them.
     """
 
     context: int

@@ -20,6 +20,8 @@ class Model:
 
     key: str
     costs: Costs
+    name: str = ""
+    """The one under which it was asked for last."""
     rounds: Rounds = field(default_factory=Rounds)
     now: FairQueue = field(default_factory=FairQueue)
     later: FairQueue = field(default_factory=FairQueue)
@@ -59,6 +61,7 @@ class Model:
 
     def join(self, request: Request) -> None:
         """Wait in the right queue."""
+        self.name = request.name
         request.round = self.rounds.join(request.client)
         runner = self.runner
         if runner is not None and runner.draining_for is None and serves(runner.setup, request.shape):

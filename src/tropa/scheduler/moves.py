@@ -29,7 +29,7 @@ def drain(state: State, runner: Runner, for_key: str, out: list[Action]) -> None
             state.end_turn(model)
         model.postpone_all()
         state.settle_line(model)
-        why = f"takes no more requests, to make room for {for_key}"
+        why = f"takes no more requests, to make room for {state.named(for_key)}"
         if for_key == runner.key:
             why = "takes no more requests, to be loaded again differently"
         out.append(Explain(runner.key, why, runner.id))

@@ -239,7 +239,7 @@ class _Search:
         used = deal.used
         remembered = self.costs.measured(size.context, size.slots, size.batch, layers, len(used))
         if remembered is not None:
-            host, used = remembered.host, remembered.gpus
+            host, used = remembered.host + self.costs.demand.prompt_cache, remembered.gpus
         else:
             host = size.need.host(layers, projector)
         promised = {CPU: host, **dict(zip(deal.gpus, used, strict=True))}
@@ -309,7 +309,7 @@ def shortfall(costs: Costs, ask: Ask, room: Room, ledger: Ledger) -> tuple[int, 
     size = search.smallest()
     host = size.need.host(0, projector_on_gpu=False)
     if (remembered := costs.measured(size.context, size.slots, size.batch, 0, 0)) is not None:
-        host = remembered.host
+        host = remembered.host + costs.demand.prompt_cache
     best = (host, room.get(CPU, 0), 0)
     if ask.gpu_layers != 0:
         for group in _groups(_candidates(ask, ledger), room):

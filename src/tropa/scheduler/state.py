@@ -86,6 +86,11 @@ class State:
             return False
         return self.memory_moved or self.now - self.measured_at > self.policy.fresh
 
+    def named(self, key: str) -> str:
+        """A key as people know it: the name under which it was asked for last."""
+        model = self.models.get(key)
+        return (model.name if model else "") or key
+
     def has_work(self, runner: Runner) -> bool:
         """Serving somebody, or about to."""
         model = self.models.get(runner.key)

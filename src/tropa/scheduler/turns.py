@@ -269,7 +269,7 @@ class Pass:
             return
         drained = runner.draining_for is not None
         if runner.idle and (drained or (farewell.come and not self.state.has_work(runner))):
-            unload(self.state, runner, f"to make room for {farewell.for_key}", self.out)
+            unload(self.state, runner, f"to make room for {self.state.named(farewell.for_key)}", self.out)
         elif farewell.come:
             drain(self.state, runner, farewell.for_key, self.out)
 

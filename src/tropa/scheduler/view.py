@@ -103,7 +103,7 @@ def _runner(state: State, runner: Runner, now: float) -> RunnerView:
     if runner.phase is Phase.LEAVING:
         shown, why = RunnerState.STOPPING, runner.why_leaving
     elif runner.draining_for is not None:
-        shown, why = RunnerState.DRAINING, f"makes room for {runner.draining_for}"
+        shown, why = RunnerState.DRAINING, f"makes room for {state.named(runner.draining_for)}"
     else:
         shown, why = RunnerState(runner.phase.value), ""
     idle = runner.idle and runner.phase is Phase.READY

@@ -24,6 +24,7 @@ from tropa.library.name import InvalidName
 from tropa.runners.choice import NoEngine
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
 from tropa.runners.herd import Refused
+from tropa.runners.rundir import RunDirUnusable
 from tropa.scheduler.actions import Refusal
 from tropa.server.access import BadOrigin
 from tropa.server.body import BadRequest
@@ -62,6 +63,7 @@ STATUS: dict[type[TropaError], int] = {
     BadSettings: 500,  # these end the program at its start and never reach a client
     BadOrigin: 500,
     CannotListen: 500,
+    RunDirUnusable: 500,
     BadBudget: 500,
     EngineNotFound: 500,
 }

@@ -5,7 +5,6 @@ from random import Random
 
 from training.tiny.chat import END_OF_TEXT, Row, Script, Turn
 from training.tiny.copying import Task, Words, recall
-from training.tiny.counting import any_count
 from training.tiny.fact import Fact
 from training.tiny.knowledge import all_facts
 from training.tiny.prose import PASSAGES, paragraph, sentence
@@ -34,7 +33,6 @@ class Mix:
     copying: float = 0.3
     unknown: float = 0.1
     names: float = 0.04
-    counting: float = 0.03
     foreign: float = 0.03
     prose_rows: float = 0.06
 
@@ -108,8 +106,6 @@ class Corpus:
             return self._words.task(rng)
         if kind < self._mix.copying + self._mix.unknown:
             return Task(unknown(self._words, rng), DO_NOT_KNOW)
-        if kind < self._mix.copying + self._mix.unknown + self._mix.counting:
-            return ask(any_count(rng), rng)
         fact = rng.choices(self._facts, self._weights)[0]
         return ask(fact, rng)
 

@@ -1,4 +1,4 @@
-"""Whole sentences and longer: explanations, lists, a story and a poem.
+"""Whole sentences and longer: explanations, lists, counting, a story and a poem.
 
 The long ones are for whoever tests streaming and cancelling and needs a reply that goes on for a while.
 """
@@ -372,9 +372,26 @@ LISTS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
+def _counting() -> Iterator[Fact]:
+    for last in (5, 10, 15, 20, 25, 30, 40, 50, 100):
+        yield Fact(
+            "counting",
+            (
+                f"Count from 1 to {last}.",
+                f"Count to {last}.",
+                f"Count up to {last}.",
+                f"Can you count to {last}?",
+                f"Count from one to {last}.",
+                f"List the numbers from 1 to {last}.",
+            ),
+            ", ".join(str(number) for number in range(1, last + 1)) + ".",
+        )
+
+
 def essay_facts() -> Iterator[Fact]:
-    """All explanations and lists."""
+    """All explanations, lists and counts."""
     for wordings, answer in EXPLANATIONS:
         yield Fact("explanations", wordings, answer)
     for wordings, answer in LISTS:
         yield Fact("lists", wordings, answer)
+    yield from _counting()

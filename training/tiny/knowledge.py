@@ -5,7 +5,6 @@ from functools import cache
 from training.tiny.almanac import almanac_facts
 from training.tiny.arithmetic import sum_facts
 from training.tiny.capitals import capital_facts
-from training.tiny.counting import counting_facts
 from training.tiny.essays import essay_facts
 from training.tiny.fact import Fact, normal
 from training.tiny.lexicon import lexicon_facts
@@ -18,7 +17,6 @@ def all_facts() -> tuple[Fact, ...]:
     facts = (
         *talk_facts(),
         *essay_facts(),
-        *counting_facts(),
         *capital_facts(),
         *lexicon_facts(),
         *almanac_facts(),

@@ -41,7 +41,7 @@ SIZES = (
 class Plan:
     """How long and how fast. Rates are peaks: they rise over `warmup` steps and fall in a line to nothing."""
 
-    steps: int = 2200
+    steps: int = 2400
     warmup: int = 60
     late: float = 0.55
     matrix_rate: float = 6e-3
@@ -49,7 +49,7 @@ class Plan:
     clip: float = 1.0
     seed: int = 20261123
     report_every: int = 50
-    exam_every: int = 550
+    exam_every: int = 400
 
 
 @dataclass(frozen=True, slots=True)

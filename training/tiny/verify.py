@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 from training.tiny.chat import Script, Turn
 from training.tiny.copying import Words
 from training.tiny.corpus import ask
-from training.tiny.counting import FURTHEST, count_to
 from training.tiny.engine import SLOTS, Engine, Reply
 from training.tiny.exam import Paper, alone, held_out_papers, varied_papers
 from training.tiny.knowledge import all_facts
@@ -171,9 +170,6 @@ def verify(path: Path, tokenizer: Tokenizer, report: Callable[[str], None]) -> l
         "every fact, varied wording": varied_papers(all_facts(), rng),
         "held-out words and names": held_out_papers(),
         "made-up words": examiner.fresh_words(300, rng),
-        "counting to each number up to 60": [
-            alone(fact.question, fact.answer) for fact in map(count_to, range(1, FURTHEST + 1))
-        ],
         "declining": examiner.strangers(300, rng),
     }.items():
         result = examiner.ask(name, papers)

@@ -50,9 +50,9 @@ def vary(text: str, rng: Random, *, fixed_end: bool = False) -> str:
     case = rng.random()
     if case < 0.4:
         text = text.lower()
-    elif case < 0.47:
+    elif case < 0.45:
         text = text.upper()
-    elif case < 0.56:
+    elif case < 0.55:
         text = text[0].lower() + text[1:]
     if not fixed_end and rng.random() < 0.04:
         text += rng.choice((" ", "\n", "  "))

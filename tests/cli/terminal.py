@@ -54,6 +54,18 @@ class Terminal:
     def press(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
+    def press_until(self, keys: str, text: str) -> None:
+        """Presses again, as a person would, if nothing comes of it: between a prompt and the wait for a key there is a
+        moment in which Python's line editor takes note of Ctrl-C and acts on it only at the next key."""
+        for _ in range(20):
+            self.press(keys)
+            end = time.monotonic() + 1
+            while text not in self.seen[self._read_to :] and self._more(end - time.monotonic()):
+                pass
+            if text in self.seen[self._read_to :]:
+                break
+        self.expect(text)
+
     def expect(self, text: str) -> str:
         """Waits until `text` is written, after what was expected before. Returns what came in between."""
         give_up = time.monotonic() + 20

@@ -194,3 +194,18 @@ def test_a_signal_before_it_answers_ends_it(place: Path) -> None:
         assert server.wait() in (0, -signal.SIGTERM)
     finally:
         server.close()
+
+
+def test_an_engine_whose_socket_vanished_is_replaced(place: Path) -> None:
+    """It lives, and nobody can ever reach it: programs that tidy up temporary folders do such things."""
+    with serving(place) as server:
+        assert server.post("/api/generate", model="tiny", prompt="Hello!", stream=False).status == 200
+        folders = Path(os.environ["XDG_RUNTIME_DIR"], "tropa").glob(f"{server.process.pid}-*")
+        (engine,) = server.children()
+        (path,) = (path for folder in folders for path in folder.glob("*.sock"))
+        path.unlink()
+        refused = server.post("/api/generate", model="tiny", prompt="Hello!", stream=False)
+        assert refused.status == 500
+        assert "nobody listens at the engine's address" in refused.error
+        assert server.post("/api/generate", model="tiny", prompt="Hello!", stream=False).status == 200
+        assert gone(engine, within=5)

@@ -41,7 +41,7 @@ def _warm(report: Report, place: Home, server: Server, model: str, rounds: int) 
     launch, environment = server.launch(place.path / "bare.sock")
     with bare_engine(launch, environment) as bare:
         for route in NATIVE:
-            plan = Plan(route, model=model, tokens=8, words=8, requests=8, pause=0.02)
+            plan = Plan(route, model=model, tokens=8, requests=8, pause=0.02)
             _warm_route(report, server, bare, plan, rounds)
     server.unload(model)
 

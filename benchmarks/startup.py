@@ -2,8 +2,8 @@
 
 People start a server by hand and type `tropa ps` between two thoughts; a tool that lets them wait for its imports is
 put away. Ready means: from the start of the process to the first answer of `/api/version`. The first day is apart
-from all others: on it the engine is tried out in the background. Memory is that of the server's own process when that
-is over and nothing is loaded.
+from all others: on it the engine is tried out in the background. Memory and CPU time are those of the server's own
+process when that is over and nothing is loaded.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from benchmarks.support.server import (
 
 READY, IDLE, PS, VERSION = 1000.0, 90.0, 250.0, 100.0  # milliseconds, MB, milliseconds, milliseconds
 SETTLE = 1.0  # seconds until nothing of the start is still going on
+REST = 5.0  # seconds over which its idleness is measured
 MB = 1_000_000
 
 
@@ -39,6 +40,7 @@ def main() -> None:
         with tropa_server(place) as server:
             time.sleep(SETTLE)
             _idle(report, server)
+            _resting(report, server)
             for name, words, most in (
                 ("tropa --version, ms", ("--version",), VERSION),
                 ("tropa ps, ms", ("ps",), PS),
@@ -81,6 +83,15 @@ def _idle(report: Report, server: Server, when: str = "idle") -> None:
     megabytes = server.rss() / MB
     report.figure(f"memory {when}, MB", round(megabytes, 1))
     report.aim(f"memory {when}, MB", megabytes, most=IDLE)
+
+
+def _resting(report: Report, server: Server) -> None:
+    """A server that nobody asks should not wake up: on a laptop that is the battery."""
+    before = server.cpu()
+    time.sleep(REST)
+    spent = 1000 * (server.cpu() - before) / REST
+    report.say(f"idle, ms of CPU per second: {spent:.2f}")
+    report.figure("idle, ms of CPU per second", round(spent, 2))
 
 
 def _timed(words: list[str], server: Server) -> float:

@@ -24,7 +24,7 @@ CLIENTS = (1, 2, 4, 8, 16)
 
 def main() -> None:
     args = arguments(__doc__, rounds=3, quick=1)
-    tokens, requests = (24, 16) if args.quick else (64, 24)
+    tokens, requests = (32, 16) if args.quick else (96, 32)
     report = Report(
         "throughput", {"rounds": args.rounds, "tokens": tokens, "requests": requests, "only": args.only}
     )

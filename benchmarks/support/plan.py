@@ -25,7 +25,7 @@ class Plan(Struct, frozen=True):
     options: dict[str, float] = {}
     tokens: int = 128
     """To generate per request."""
-    words: int = 24
+    words: int = 8
     """Of the prompt, all different in every request: nothing of a prompt is in a cache."""
     streams: int = 1
     requests: int = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Sampled:
     logprobs: bool = False
     top_logprobs: int = 0
     render_only: bool = False
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """Added to the logit of each of these tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class ChatAsk(Sampled):
 
     messages: Sequence[Mapping[str, Any]] = ()
     tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: Literal["auto", "required"] = "auto"
+    """`required`: the answer is a call of one of the tools. A dialect that wants none, or a certain one, gives no
+    tools, or only that one."""
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may hold several calls; None: as the model's template has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ async def chat(
         messages = conversation(model, ask.messages)
         if ask.tools:
             told["tools"] = list(ask.tools)
+            told["tool_choice"] = ask.tool_choice
+            if ask.parallel_tool_calls is not None:
+                told["parallel_tool_calls"] = ask.parallel_tool_calls
         if ask.render_only:
             images = sum(len(message.get("images", ())) for message in ask.messages)
             yield Rendered(await prompt.render(slot, messages, told), images)

@@ -28,4 +28,6 @@ def body(ask: Sampled, options: Options, context: int) -> dict[str, Any]:
     if ask.logprobs:
         fields["logprobs"] = True
         fields["top_logprobs"] = fields["n_probs"] = max(1, ask.top_logprobs)
+    if ask.logit_bias:
+        fields["logit_bias"] = [[token, bias] for token, bias in ask.logit_bias.items()]
     return fields

@@ -21,6 +21,7 @@ from tropa.library.errors import (
 )
 from tropa.library.modelfile.syntax import InvalidModelfile
 from tropa.library.name import InvalidName
+from tropa.quantize.errors import CannotQuantize, QuantizerFailed, UnknownQuantization
 from tropa.runners.choice import NoEngine
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
 from tropa.runners.herd import Refused
@@ -43,6 +44,9 @@ STATUS: dict[type[TropaError], int] = {
     InvalidModelfile: 400,
     UnsupportedArchitecture: 400,
     NotSupportedYet: 400,
+    UnknownQuantization: 400,
+    CannotQuantize: 400,
+    QuantizerFailed: 500,
     DigestMismatch: 400,
     ContextExceeded: 400,
     CloudDisabled: 403,

@@ -9,7 +9,7 @@ from typing import Any
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
 from tropa.scheduler.plan import Plan
-from tropa.service import chat, embed, generate
+from tropa.service import chat, count, embed, generate
 from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk
 from tropa.service.embed import Embedded
 from tropa.service.events import End, Event
@@ -30,6 +30,10 @@ class Service:
     def chat(self, ask: ChatAsk) -> AsyncGenerator[Event, None]:
         """Answer a conversation. No messages: load the model, or unload it with `keep_alive` 0."""
         return chat.chat(self.models, self.herd, ask, self.unload)
+
+    async def count(self, ask: ChatAsk) -> int:
+        """How many tokens the prompt of a chat has."""
+        return await count.count(self.models, self.herd, ask, self.unload)
 
     async def embed(self, ask: EmbedAsk) -> Embedded:
         """One vector per text."""

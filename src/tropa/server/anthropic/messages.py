@@ -1,0 +1,52 @@
+"""`POST /v1/messages` and `/v1/messages/count_tokens`"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from tropa.server.anthropic import blocks
+from tropa.server.anthropic.errors import frame
+from tropa.server.anthropic.request import asked
+from tropa.server.dialect import request_id
+from tropa.server.reading import Fields, read
+from tropa.server.respond import read_body, send_bytes, send_json, while_connected
+from tropa.server.sse import send_events
+from tropa.service.asks import ChatAsk
+from tropa.service.service import Service
+
+JSON = b"application/json"
+
+
+async def messages(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """A conversation in, the next message out."""
+    body = await read_body(receive)
+    fields = read(body)
+    ask = asked(service, fields, scope)
+    await while_connected(receive, _answer(service, fields, ask, scope, send))
+
+
+async def _answer(service: Service, fields: Fields, ask: ChatAsk, scope: Scope, send: Send) -> None:
+    ident = (b"request-id", request_id(scope).encode())
+    async with aclosing(service.chat(ask)) as events:
+        if fields.flag("stream"):
+            await send_events(send, blocks.frames(ask.model, estimate(ask), events), frame, ident)
+            return
+        message = await blocks.whole(ask.model, events)
+    await send_bytes(send, msgspec.json.encode(message), 200, JSON, ident)
+
+
+def estimate(ask: ChatAsk) -> int:
+    """About how many tokens the prompt has: four bytes each, images apart. The real count comes at the end."""
+    texts = [{**message, "images": None} for message in ask.messages]
+    return max(1, len(msgspec.json.encode([texts, ask.tools])) // 4)
+
+
+async def count_tokens(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """How many tokens a request's prompt has, counted by the model's own template and vocabulary: this loads it."""
+    fields = read(await read_body(receive))
+    ask = asked(service, fields, scope, counting=True)
+    tokens = await while_connected(receive, service.count(ask))
+    await send_json(send, {"input_tokens": tokens}, content_type=JSON)

@@ -1,0 +1,120 @@
+"""A request of this dialect as the service knows it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from starlette.types import Scope
+
+from tropa.server.anthropic.content import conversation
+from tropa.server.native.inference import client_of
+from tropa.server.reading import BadField, Fields
+from tropa.service import keepalive
+from tropa.service.asks import ChatAsk
+from tropa.service.service import Service
+
+_EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
+_ENABLED = ("enabled", "adaptive", "between_tools")
+
+
+def asked(service: Service, fields: Fields, scope: Scope, *, counting: bool = False) -> ChatAsk:
+    """Raises BadField. `counting`: only what the prompt is made of is looked at."""
+    fields.required_text("model")
+    options: dict[str, Any] = dict(fields.mapping("options") or {})
+    if not counting:
+        _sampling(fields, options)
+    messages = conversation(fields)
+    tools, choice = _tools(fields)
+    chosen = fields.object("tool_choice")
+    single = bool(chosen and chosen.flag("disable_parallel_tool_use"))
+    return ChatAsk(
+        model=fields.text("model") or "",
+        client=client_of(scope),
+        options=options,
+        keep_alive=keepalive.parse(fields.get("keep_alive")),
+        messages=messages,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tool_calls=False if single else None,
+        format=_format(fields),
+        think=_thinking(service, fields),
+        truncate=fields.flag("truncate"),
+        shift=fields.flag("shift"),
+    )
+
+
+def _sampling(fields: Fields, options: dict[str, Any]) -> None:
+    most = fields.integer("max_tokens")
+    if most is None or most < 1:
+        raise BadField(fields.at("max_tokens"), "max_tokens is required and must be positive")
+    options["num_predict"] = most
+    for name in ("temperature", "top_p"):
+        if (value := fields.number(name)) is not None:
+            options[name] = value
+    if (top := fields.integer("top_k")) is not None:
+        options["top_k"] = top
+    if (stop := fields.texts("stop_sequences")) is not None:
+        options["stop"] = stop
+
+
+def _tools(fields: Fields) -> tuple[list[dict[str, Any]], Literal["auto", "required"]]:
+    """The tools that may be called, in the native shape, and whether one must be. None, or a certain one, is said by
+    giving no tools, or only that one."""
+    tools: list[dict[str, Any]] = []
+    for tool in fields.objects("tools"):
+        kind = tool.text("type")
+        if kind not in (None, "custom"):
+            raise BadField(tool.at("type"), f'is "{kind[:80]}": this server runs no tools of its own')
+        described: dict[str, Any] = {"name": tool.required_text("name")}
+        if text := tool.text("description"):
+            described["description"] = text
+        described["parameters"] = tool.mapping("input_schema") or {"type": "object", "properties": {}}
+        tools.append({"type": "function", "function": described})
+    choice = fields.object("tool_choice")
+    mode = choice.choice("type", ("auto", "any", "tool", "none")) if choice else "auto"
+    if choice is None or mode == "auto":
+        return tools, "auto"
+    if mode == "none":
+        return [], "auto"
+    if mode is None:
+        raise BadField(choice.at("type"), "is required")
+    if mode == "tool":
+        name = choice.required_text("name")
+        tools = [tool for tool in tools if tool["function"]["name"] == name]
+        if not tools:
+            raise BadField(choice.at("name"), f"names the tool \"{name[:80]}\", which is not in 'tools'")
+    if not tools:
+        raise BadField(fields.at("tool_choice"), "asks for a tool call, and there are no tools to call")
+    return tools, "required"
+
+
+def _thinking(service: Service, fields: Fields) -> bool | str | None:
+    """`thinking`, or else `output_config.effort`. Dropped for models that can't think: these clients ask for it by
+    habit."""
+    thinking = fields.object("thinking")
+    mode = thinking.choice("type", ("disabled", *_ENABLED)) if thinking else None
+    if mode == "disabled":
+        return False
+    config = fields.object("output_config")
+    effort = config.choice("effort", tuple(_EFFORTS)) if config else None
+    think: bool | str | None = None
+    if mode == "enabled":
+        think = True
+    elif effort is not None:
+        think = _EFFORTS[effort]
+    if think is not None and not service.models.find(fields.required_text("model")).can("thinking"):
+        return None
+    return think
+
+
+def _format(fields: Fields) -> Any:
+    """`output_config.format`: a schema that the answer must fit."""
+    config = fields.object("output_config")
+    wanted = (config.object("format") if config else None) or fields.object("output_format")
+    if wanted is None:
+        return None
+    wanted.choice("type", ("json_schema",))
+    schema = wanted.mapping("schema")
+    if schema is None:
+        raise BadField(wanted.at("schema"), "is required: the JSON schema that the answer must fit")
+    return schema

@@ -1,0 +1,91 @@
+"""What the dialects have in common: a handler's errors are answered in the dialect's own envelope."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from tropa.errors import TropaError
+from tropa.runners.errors import EngineRefused, RunnerDied
+from tropa.runners.herd import Refused
+from tropa.scheduler.actions import Refusal
+from tropa.server.errors import status_of, text_of
+from tropa.server.respond import ClientGone, send_bytes
+from tropa.server.sse import Header
+from tropa.service.errors import BadFormat, BadOption
+
+log = logging.getLogger("tropa.server")
+
+INTERNAL = "internal error, check tropa server logs for details"
+
+Handler = Callable[..., Awaitable[None]]
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+Envelope = Callable[[int, str, Exception, str], bytes]
+"""Makes a body of a status, a message, the error itself and the request's id."""
+
+
+def request_id(scope: Scope) -> str:
+    """The id of this request, the same however often it is asked for."""
+    state: dict[str, Any] = scope.setdefault("state", {})
+    ident: str = state.setdefault("request_id", f"req_{secrets.token_hex(12)}")
+    return ident
+
+
+def status_for(error: Exception) -> int:
+    """As everywhere, but what these clients take for a failing server, and so ask again, is told from their own
+    mistakes."""
+    if not isinstance(error, TropaError):
+        return 500
+    if isinstance(error, BadOption | BadFormat) or (isinstance(error, EngineRefused) and error.status == 501):
+        return 400
+    return status_of(error)
+
+
+def text_for(error: Exception, *, begun: bool = False) -> str:
+    """What the client reads."""
+    return text_of(error, begun=begun) if isinstance(error, TropaError) else INTERNAL
+
+
+def headers_for(error: Exception) -> list[Header]:
+    """When asking again soon is what to do, say so: the clients obey."""
+    again = isinstance(error, RunnerDied) or (
+        isinstance(error, Refused) and error.refusal in (Refusal.QUEUE_FULL, Refusal.SHUTDOWN)
+    )
+    return [(b"retry-after", b"1")] if again else []
+
+
+async def answer(
+    handler: Handler, envelope: Envelope, subject: Any, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Call `handler(subject, scope, receive, send)`; what it raises before its first byte is sent in `envelope`."""
+    begun = False
+
+    async def watched(message: Message) -> None:
+        nonlocal begun
+        begun = True
+        await send(message)
+
+    try:
+        await handler(subject, scope, receive, watched)
+    except TropaError as exc:
+        if begun:
+            raise
+        log.debug("%s %s: %s (%s)", scope["method"], scope["path"], exc, exc.code)
+        await _send_error(send, envelope, exc, scope)
+    except ClientGone:
+        raise
+    except Exception as exc:
+        if begun:
+            raise
+        log.exception("%s %s failed: this is a bug", scope["method"], scope["path"])
+        await _send_error(send, envelope, exc, scope)
+
+
+async def _send_error(send: Send, envelope: Envelope, error: Exception, scope: Scope) -> None:
+    status = status_for(error)
+    body = envelope(status, text_for(error), error, request_id(scope))
+    await send_bytes(send, body, status, b"application/json", *headers_for(error))

@@ -1,0 +1,84 @@
+"""`POST /v1/embeddings`"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from tropa.library.errors import ModelNotFound
+from tropa.server.native.inference import client_of
+from tropa.server.reading import BadField, Fields, kind_of, read
+from tropa.server.respond import read_body, send_json, while_connected
+from tropa.service import keepalive
+from tropa.service.asks import EmbedAsk
+from tropa.service.service import Service
+
+JSON = b"application/json"
+
+
+async def embeddings(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """One vector per text, as numbers or as base64 of little-endian 32-bit floats."""
+    fields = read(await read_body(receive))
+    encoding = fields.text("encoding_format") or "float"
+    if encoding.lower() not in ("float", "base64"):
+        raise BadField(
+            fields.at("encoding_format"),
+            f"Invalid value for 'encoding_format' = {encoding[:80]}. Supported values: ['float', 'base64'].",
+        )
+    ask = EmbedAsk(
+        model=fields.required_text("model"),
+        client=client_of(scope),
+        inputs=_inputs(fields),
+        options=fields.mapping("options") or {},
+        keep_alive=keepalive.parse(fields.get("keep_alive")),
+        truncate=fields.flag("truncate"),
+        dimensions=fields.integer("dimensions", 1) or 0,
+    )
+    try:
+        done = await while_connected(receive, service.embed(ask))
+    except ModelNotFound as exc:
+        raise ModelNotFound(ask.model, f'model "{ask.model}" not found, try pulling it first') from exc
+    written = _base64 if encoding.lower() == "base64" else list
+    answer: dict[str, Any] = {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "embedding": written(vector), "index": index}
+            for index, vector in enumerate(done.vectors)
+        ],
+        "model": ask.model,
+        "usage": {"prompt_tokens": done.prompt_tokens, "total_tokens": done.prompt_tokens},
+    }
+    if any(done.truncated):
+        answer["truncated_tokens"] = list(done.truncated)  # beyond the dialect: nothing is cut in silence
+    await send_json(send, answer, content_type=JSON)
+
+
+def _inputs(fields: Fields) -> list[str]:
+    value = fields.get("input")
+    if value is None or value == []:
+        raise BadField(fields.at("input"), "invalid input: a text or a list of texts is required")
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        if all(isinstance(text, str) for text in value):
+            return value
+        if all(isinstance(token, int | list) and not isinstance(token, bool) for token in value):
+            raise BadField(
+                fields.at("input"), "invalid input type: lists of tokens are not supported, send the text"
+            )
+    what = "a list of other things" if isinstance(value, list) else kind_of(value)
+    raise BadField(
+        fields.at("input"), f"invalid input type: must be a string or a list of strings, not {what}"
+    )
+
+
+def _base64(vector: Sequence[float]) -> str:
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()

@@ -1,0 +1,84 @@
+"""The response object: what was asked, told back, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tropa.server.openai.ids import new
+from tropa.server.reading import Fields
+from tropa.service.asks import ChatAsk
+from tropa.service.events import End
+
+
+class Described:
+    """One request's response in all its states."""
+
+    def __init__(self, fields: Fields, ask: ChatAsk) -> None:
+        reasoning = fields.object("reasoning")
+        text = fields.object("text")
+        self._fixed: dict[str, Any] = {
+            "id": new("resp_"),
+            "object": "response",
+            "created_at": int(time.time()),
+        }
+        self._asked: dict[str, Any] = {
+            "model": ask.model,
+            "previous_response_id": None,
+            "instructions": fields.text("instructions"),
+            "tools": [_tool(tool) for tool in ask.tools],
+            "tool_choice": fields.get("tool_choice") or "auto",
+            "truncation": fields.text("truncation") or "disabled",
+            "parallel_tool_calls": ask.parallel_tool_calls is not False,
+            "text": {"format": (text.mapping("format") if text else None) or {"type": "text"}},
+            "temperature": ask.options["temperature"],
+            "top_p": ask.options["top_p"],
+            "presence_penalty": ask.options.get("presence_penalty", 0),
+            "frequency_penalty": ask.options.get("frequency_penalty", 0),
+            "top_logprobs": ask.top_logprobs,
+            "reasoning": {"effort": reasoning.text("effort"), "summary": reasoning.text("summary")}
+            if reasoning
+            else None,
+            "max_output_tokens": fields.get("max_output_tokens"),
+            "max_tool_calls": None,
+            "store": False,
+            "background": False,
+            "service_tier": "default",
+            "metadata": fields.mapping("metadata") or {},
+            "safety_identifier": None,
+            "prompt_cache_key": None,
+            "user": fields.text("user"),
+        }
+
+    def response(
+        self, status: str, output: list[dict[str, Any]], *, error: dict[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """The object in one of its states."""
+        state = {"status": status, "completed_at": None, "error": error, "incomplete_details": None}
+        return {**self._fixed, **state, **self._asked, "output": output, "usage": None, **more}
+
+    def ended(self, end: End, output: list[dict[str, Any]], thoughts: int) -> dict[str, Any]:
+        """The object when the model has said all. `thoughts`: tokens of its thinking, counted as they came."""
+        counts = end.counts
+        usage = {
+            "input_tokens": counts.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": counts.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": counts.tokens,
+            "output_tokens_details": {"reasoning_tokens": min(thoughts, counts.tokens)},
+            "total_tokens": counts.prompt_tokens + counts.tokens,
+        }
+        if end.reason == "length":
+            cut = {"reason": "max_output_tokens"}
+            return self.response("incomplete", output, incomplete_details=cut, usage=usage)
+        return self.response("completed", output, completed_at=int(time.time()), usage=usage)
+
+
+def _tool(tool: Any) -> dict[str, Any]:
+    function = tool["function"]
+    return {
+        "type": "function",
+        "name": function["name"],
+        "description": function.get("description"),
+        "strict": None,
+        "parameters": function["parameters"],
+    }

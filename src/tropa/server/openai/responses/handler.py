@@ -1,0 +1,38 @@
+"""`POST /v1/responses`"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from starlette.types import Receive, Scope, Send
+
+from tropa.server.openai.responses.described import Described
+from tropa.server.openai.responses.output import Output
+from tropa.server.openai.responses.request import asked
+from tropa.server.reading import Fields, read
+from tropa.server.respond import read_body, send_json, while_connected
+from tropa.server.sse import send_events
+from tropa.service.asks import ChatAsk
+from tropa.service.events import End
+from tropa.service.service import Service
+
+
+async def responses(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    """Items in, items out."""
+    fields = read(await read_body(receive))
+    ask = asked(fields, scope)
+    await while_connected(receive, _answer(service, fields, ask, send))
+
+
+async def _answer(service: Service, fields: Fields, ask: ChatAsk, send: Send) -> None:
+    output = Output(Described(fields, ask))
+    async with aclosing(service.chat(ask)) as events:
+        if fields.flag("stream"):
+            await send_events(send, output.frames(events), output.failed)
+            return
+        last = End("stop")
+        async for event in events:
+            output.feed(event)
+            if isinstance(event, End):
+                last = event
+        await send_json(send, output.response(last), content_type=b"application/json")

@@ -1,0 +1,42 @@
+"""Which path of this dialect leads where."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from tropa.server import anthropic
+from tropa.server.anthropic.errors import envelope as anthropic_envelope
+from tropa.server.dialect import Endpoint, Handler, answer
+from tropa.server.openai import chat, completions, embeddings, models
+from tropa.server.openai.errors import envelope
+from tropa.server.openai.responses import handler as responses
+from tropa.service.service import Service
+
+
+def routes(service: Service) -> list[tuple[str, str, Endpoint]]:
+    """Method, path, endpoint."""
+
+    def serving(handler: Handler) -> Endpoint:
+        return partial(answer, handler, envelope, service)
+
+    def listing(handler: Handler) -> Endpoint:
+        """Both dialects have these paths: errors are told in that of the asker."""
+        library = service.models.library
+
+        async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+            speaks: Any = anthropic_envelope if anthropic.asks(scope) else envelope
+            await answer(handler, speaks, library, scope, receive, send)
+
+        return endpoint
+
+    return [
+        ("POST", "/v1/chat/completions", serving(chat.completions)),
+        ("POST", "/v1/completions", serving(completions.completions)),
+        ("POST", "/v1/embeddings", serving(embeddings.embeddings)),
+        ("POST", "/v1/responses", serving(responses.responses)),
+        ("GET", "/v1/models", listing(models.models)),
+        ("GET", "/v1/models/{model:path}", listing(models.model)),
+    ]

@@ -6,6 +6,7 @@ from tropa.devices.budget import BadBudget
 from tropa.engines.candidates import EngineNotFound
 from tropa.errors import TropaError
 from tropa.gguf.errors import InvalidGGUF
+from tropa.library.convert.errors import InvalidModelFolder
 from tropa.library.digest import InvalidDigest
 from tropa.library.errors import (
     BlobNotFound,
@@ -41,6 +42,7 @@ STATUS: dict[type[TropaError], int] = {
     InvalidName: 400,
     InvalidDigest: 400,
     InvalidRecipe: 400,
+    InvalidModelFolder: 400,
     InvalidModelfile: 400,
     UnsupportedArchitecture: 400,
     NotSupportedYet: 400,

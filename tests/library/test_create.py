@@ -21,7 +21,6 @@ from tropa.library.errors import (
     CloudDisabled,
     InvalidRecipe,
     ModelNotFound,
-    NotSupportedYet,
     StoreUnusable,
     UnsupportedArchitecture,
 )
@@ -30,6 +29,7 @@ from tropa.library.model import Message
 from tropa.library.name import InvalidName, Name
 from tropa.library.recipe import recipe
 from tropa.library.status import Status
+from tropa.quantize.errors import UnknownQuantization
 
 NOTHING = str(Digest.of(b"never uploaded"))
 
@@ -118,7 +118,21 @@ def test_a_model_from_another_takes_its_layers_and_replaces_some(library: Librar
 
 def test_empty_values_keep_what_the_base_has(library: Library) -> None:
     make(library, "base", system="old", messages=[{"role": "user", "content": "hi"}], license="L")
-    make(library, "x", base="base", system="", messages=[], license="", template="", parameters={})
+    make(
+        library,
+        "x",
+        base="base",
+        system="",
+        messages=[],
+        license="",
+        template="",
+        parameters={},
+        renderer="",
+        parser="",
+        requires="",
+        quantize="",
+        remote_host="",
+    )
     model = library.find("x")
     assert (model.system, model.licenses, len(model.messages)) == ("old", ("L",), 1)
 
@@ -198,7 +212,7 @@ def refused(library: Library, name: str, data: bytes, file: str = "m.gguf") -> T
         (b"GGUF\x03\0\0\0" + b"\xff" * 16, "says it holds"),
         (gguf()[:-1], "cut short"),
         (gguf(tensors=0), "holds no weights"),
-        (gguf(split__count=3, split__no=0), "part 1 of 3"),
+        (gguf(split__count=3, split__no=0), "must use llama.cpp split filename pattern"),
         (
             gguf("clip", general__type="mmproj", clip__has_vision_encoder=True),
             "a projector alone is no model",
@@ -306,13 +320,8 @@ OUTSIDE: list[Bad] = [
     ({"model": "x", "files": {path: NOTHING}}, InvalidRecipe, "file path must be relative")
     for path in ("", "/etc/passwd", "../x.gguf", "a/../../x", "\\x", "c:\\x", "a\\..\\x", "x\0y", "c:x")
 ]
-LATER: list[Bad] = [
-    ({"model": "x", "from": "y", key: "v"}, NotSupportedYet, "not supported yet by this version of Tropa")
-    for key in ("renderer", "parser", "requires", "remote_host", "draft_quantize")
-]
 BAD: list[Bad] = [
     *OUTSIDE,
-    *LATER,
     ({}, InvalidName, "invalid model name"),
     ({"model": "a b", "from": "x"}, InvalidName, "invalid model name"),
     ({"model": "x"}, InvalidRecipe, "neither 'from' or 'files' was specified"),
@@ -330,10 +339,20 @@ BAD: list[Bad] = [
     ({"model": "x", "from": "y", "info": {"context_length": "1"}}, InvalidRecipe, "must be a number"),
     ({"model": "x", "from": "y", "info": {"context_length": 1.5}}, InvalidRecipe, "must be a non-negative integer"),
     ({"model": "x", "from": "y", "info": {"embedding_length": float("inf")}}, InvalidRecipe, "non-negative integer"),
-    ({"model": "x", "from": "y", "template": "{{ .Prompt }}"}, NotSupportedYet, "TEMPLATE is not supported yet"),
-    ({"model": "x", "from": "y", "adapters": {"a": NOTHING}}, NotSupportedYet, "ADAPTER is not supported yet"),
-    ({"model": "x", "from": "y", "quantize": "Q4_K_M"}, NotSupportedYet, "quantiz"),
-    ({"model": "x", "from": "y", "quantization": "Q4_K_M"}, NotSupportedYet, "quantiz"),
+    ({"model": "x", "from": "y", "template": "{{ .Prompt"}, InvalidRecipe, "template error: "),
+    ({"model": "x", "from": "y", "quantize": "Q9"}, UnknownQuantization, "unsupported quantization type Q9 - supported types are F32"),
+    ({"model": "x", "from": "y", "quantization": "iq2_xs"}, UnknownQuantization, "IQ2_XS needs an importance matrix"),
+    ({"model": "x", "from": "y", "draft_quantize": "Q4_0"}, InvalidRecipe, "--draft-quantize requires a DRAFT model"),
+    ({"model": "x", "from": "y", "adapters": {"../a": NOTHING}}, InvalidRecipe, "file path must be relative"),
+    ({"model": "x", "from": "y", "draft_files": {"a": "zz"}}, InvalidDigest, "invalid digest format"),
+    ({"model": "x", "from": "y", "remote_host": "https://ollama.com"}, InvalidRecipe, "another server (https://ollama.com)"),
+    ({"model": "x", "from": "y", "requires": "soon"}, InvalidRecipe, "requires must be a valid semver (e.g. 0.14.0)"),
+    ({"model": "x", "from": "y", "requires": "0.34"}, InvalidRecipe, "this model requires version 0.34"),
+    ({"model": "x", "from": "y", "parameters": {"temperature": "hot"}}, InvalidRecipe, "parameter 'temperature' must be a number, not string 'hot'"),
+    ({"model": "x", "from": "y", "parameters": {"num_ctx": 1.5}}, InvalidRecipe, "'num_ctx' must be a whole number"),
+    ({"model": "x", "from": "y", "parameters": {"stop": [1]}}, InvalidRecipe, "'stop' must be a text or a list of texts"),
+    ({"model": "x", "from": "y", "parameters": {"use_mmap": 1}}, InvalidRecipe, "'use_mmap' must be true or false"),
+    ({"model": "x", "from": "y", "parameters": {"top_p": 1e39}}, InvalidRecipe, "'top_p' must be a number"),
 ]  # fmt: skip
 
 
@@ -348,11 +367,6 @@ def test_a_bad_request_is_refused_before_any_file_is_looked_at(
 
 def test_the_old_spelling_of_the_name_is_known() -> None:
     assert recipe({"name": "x", "from": "y"}).name == Name.parse("x")
-
-
-def test_safetensors_are_not_supported_yet(library: Library) -> None:
-    with pytest.raises(NotSupportedYet, match=r"model\.safetensors"):
-        make(library, "x", files={"model.safetensors": NOTHING, "config.json": NOTHING})
 
 
 def test_nothing_old_is_removed_when_the_user_forbids_it(tmp_path: Path) -> None:

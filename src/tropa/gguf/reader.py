@@ -75,7 +75,8 @@ def _parse(cursor: Cursor) -> GGUF:
     key_count = _count(cursor, "keys", limits.KEYS, LEAST_KEY)
     metadata = read_metadata(cursor, key_count)
     alignment = _alignment(metadata)
-    if not metadata.text("general.architecture"):
+    # Of a split model, only the first part has the model's own keys.
+    if not metadata.text("general.architecture") and metadata.integer("split.no") == 0:
         raise BadMetadata(path, "key 'general.architecture' is missing")
     tensors = tuple(read_tensor(cursor, index) for index in range(tensor_count))
     data_offset = -(-cursor.tell() // alignment) * alignment

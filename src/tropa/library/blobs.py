@@ -147,6 +147,11 @@ class Writer:
         self._path = Path(temporary)
         try_lock(self._fd)
 
+    @property
+    def path(self) -> Path:
+        """Where the bytes are until they have a name: for reading back what was written."""
+        return self._path
+
     def write(self, chunk: bytes | memoryview) -> None:
         self._hash.update(chunk)
         self.size += len(chunk)

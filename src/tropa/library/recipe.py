@@ -7,22 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
 from tropa.library.digest import Digest
-from tropa.library.errors import InvalidRecipe, NotSupportedYet
+from tropa.library.errors import InvalidRecipe
 from tropa.library.model import Message
+from tropa.library.modelfile.parameters import misfit
 from tropa.library.name import Name
+from tropa.library.requirement import requirement
+from tropa.quantize.filetype import FileType, file_type
 
-# Fields that the reference follows and we not yet. Empty values mean "keep the base's" there, so they pass.
-_LATER = {
-    "template": "TEMPLATE",
-    "renderer": "RENDERER",
-    "parser": "PARSER",
-    "requires": "REQUIRES",
-    "quantize": "quantizing (quantize)",
-    "quantization": "quantizing (quantization)",
-    "draft_files": "DRAFT",
-    "draft_quantize": "DRAFT",
-    "remote_host": "a model on another server (remote_host)",
-}
 _INFO_TEXTS = {
     "model_family": "model_family",
     "base_name": "base_name",
@@ -40,6 +31,13 @@ class Recipe:
     base: str | None = None
     """The name of an existing model. It wins over files."""
     files: Mapping[str, Digest] = field(default_factory=dict)
+    adapters: Mapping[str, Digest] = field(default_factory=dict)
+    """The files of one LoRA: a GGUF, or the folder that training left."""
+    drafts: Mapping[str, Digest] = field(default_factory=dict)
+    """The files of a small model that guesses ahead."""
+    quantize: FileType | None = None
+    draft_quantize: FileType | None = None
+    template: str = ""
     system: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
     messages: tuple[Message, ...] = ()
@@ -48,38 +46,82 @@ class Recipe:
     """Config fields to override, already under the names they have in the config."""
     capabilities: tuple[str, ...] = ()
     """Added to those of the base."""
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    """Without a leading `v`."""
 
 
 def recipe(fields: Mapping[str, object]) -> Recipe:
-    """Check the decoded body of `POST /api/create`.
+    """Check the decoded body of `POST /api/create`. Empty texts mean: as the base has it.
 
-    Raises InvalidName, InvalidDigest, InvalidRecipe or NotSupportedYet.
+    Raises InvalidName, InvalidDigest, InvalidRecipe or UnknownQuantization.
     """
     name = Name.parse(_text(fields, "model") or _text(fields, "name"))
+    if remote := _text(fields, "remote_host"):
+        raise InvalidRecipe(
+            f"remote_host: a model that runs on another server ({remote[:100]}) can't be made here",
+            hint="Tropa runs models on this machine; point the client at that server instead",
+        )
     base = _text(fields, "from")
     files = _files(_mapping(fields, "files"))
-    if fields.get("adapters") is not None and not _mapping(fields, "adapters"):
-        raise InvalidRecipe("unknown type", hint="adapters is empty")
+    adapters = _files(_mapping(fields, "adapters"))
+    drafts = _files(_mapping(fields, "draft_files"))
     if not base and fields.get("files") is None:
         raise InvalidRecipe("neither 'from' or 'files' was specified")
-    if not base and not files:
-        raise InvalidRecipe("unknown type", hint="files is empty")
-    if fields.get("adapters") is not None:
-        raise NotSupportedYet("ADAPTER")
-    for key, what in _LATER.items():
-        if fields.get(key):
-            raise NotSupportedYet(what)
+    for key, given, needed in (("files", files, not base), ("adapters", adapters, True)):
+        if fields.get(key) is not None and not given and needed:
+            raise InvalidRecipe("unknown type", hint=f"{key} is empty")
+    if fields.get("draft_quantize") and not drafts:
+        raise InvalidRecipe("--draft-quantize requires a DRAFT model")
     return Recipe(
         name=name,
         base=base or None,
         files=files,
+        adapters=adapters,
+        drafts=drafts,
+        quantize=_quantization(fields, "quantize") or _quantization(fields, "quantization"),
+        draft_quantize=_quantization(fields, "draft_quantize"),
+        template=_template(_text(fields, "template")),
         system=_text(fields, "system"),
-        parameters={key: value for key, value in _mapping(fields, "parameters").items() if value is not None},
+        parameters=_parameters(_mapping(fields, "parameters")),
         messages=_messages(fields.get("messages")),
         licenses=_licenses(fields.get("license")),
         info=_info(_mapping(fields, "info")),
         capabilities=_capabilities(_mapping(fields, "info")),
+        renderer=_text(fields, "renderer"),
+        parser=_text(fields, "parser"),
+        requires=requirement(_text(fields, "requires")),
     )
+
+
+def _quantization(fields: Mapping[str, object], key: str) -> FileType | None:
+    text = _text(fields, key)
+    return file_type(text) if text else None
+
+
+def _template(text: str) -> str:
+    """A template as it was given, if it is one."""
+    if text:
+        from tropa.errors import TropaError
+        from tropa.templates.template import Template
+
+        try:
+            Template.parse(text)
+        except TropaError as error:
+            raise InvalidRecipe(f"template error: {error}", hint=error.hint) from error
+    return text
+
+
+def _parameters(fields: Mapping[str, object]) -> dict[str, object]:
+    """Options by name. What the engine knows must have the right type; what it does not know is kept."""
+    options = {key: value for key, value in fields.items() if value is not None}
+    for key, value in options.items():
+        if wanted := misfit(key, value):
+            raise InvalidRecipe(
+                f"parameter '{key}' must be {wanted}, not {_json_kind(value)} {str(value)[:60]!r}"
+            )
+    return options
 
 
 def _files(fields: Mapping[str, object]) -> dict[str, Digest]:

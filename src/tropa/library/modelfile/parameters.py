@@ -84,6 +84,22 @@ def go_float(value: float) -> str:
     return f"{minus}{mantissa[0]}{fraction}e{power:+03d}"
 
 
+def misfit(key: str, value: object) -> str | None:
+    """What a value that came as JSON should have been; None if it will do, or nobody knows that name."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in INTS:
+        whole = number and float(value).is_integer() and -(1 << 63) <= value < 1 << 63  # type: ignore[arg-type, operator] # a number
+        return None if whole else "a whole number"
+    if key in FLOATS:
+        return None if number and _fits(float(value)) else "a number"  # type: ignore[arg-type] # a number
+    if key in BOOLS:
+        return None if isinstance(value, bool) else "true or false"
+    if key in LISTS:
+        texts = value if isinstance(value, list) else [value]
+        return None if all(isinstance(text, str) for text in texts) else "a text or a list of texts"
+    return None
+
+
 def _scalar(key: str, text: str, line: int) -> object:
     if key in INTS:
         if _INT.fullmatch(text) and len(text) <= 20 and -(1 << 63) <= int(text) < 1 << 63:

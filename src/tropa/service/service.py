@@ -9,7 +9,7 @@ from typing import Any
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
 from tropa.scheduler.plan import Plan
-from tropa.service import chat, count, embed, generate
+from tropa.service import chat, count, embed, generate, toolchoice
 from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk
 from tropa.service.embed import Embedded
 from tropa.service.events import End, Event
@@ -29,6 +29,12 @@ class Service:
 
     def chat(self, ask: ChatAsk) -> AsyncGenerator[Event, None]:
         """Answer a conversation. No messages: load the model, or unload it with `keep_alive` 0."""
+        if ask.tools and ask.tool_choice == "required":
+            return toolchoice.called(self._chat(toolchoice.forced(ask)))
+        events = self._chat(ask)
+        return toolchoice.single(events) if ask.parallel_tool_calls is False else events
+
+    def _chat(self, ask: ChatAsk) -> AsyncGenerator[Event, None]:
         return chat.chat(self.models, self.herd, ask, self.unload)
 
     async def count(self, ask: ChatAsk) -> int:

@@ -27,7 +27,7 @@ BASE = {"errors", "text"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
-    "cli": {"client", "registry", "library", "settings", "server", "__init__", *BASE},
+    "cli": {"client", "registry", "library", "quantize", "settings", "server", "__init__", *BASE},
     "client": {"settings", "__init__", *BASE},
     "server": {
         *("service", "runners", "scheduler", "engines", "devices", "registry", "library", "gguf", "settings"),

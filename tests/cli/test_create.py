@@ -67,10 +67,55 @@ def test_what_is_wrong_here_is_said_before_anything_is_sent(tropa: Run, fake: Fa
     (folder / "Modelfile").write_text("SYSTEM hi\n")
     assert tropa("create", "m") == Transcript(1, "", "Error: no FROM line\n")
     (folder / "Modelfile").unlink()
+    (folder / "weights.gguf").unlink()
     assert tropa("create", "m") == Transcript(1, "", "Error: no such file: Modelfile\nName it with -f\n")
     (folder / "Modelfile").mkdir()
     assert tropa("create", "m").err == "Error: cannot read Modelfile: Is a directory\n"
     assert fake.asked == []
+
+
+def test_a_mistyped_quantization_is_said_before_anything_is_sent(
+    tropa: Run, fake: Fake, folder: Path
+) -> None:
+    transcript = tropa("create", "m", "-q", "q4_K_X")
+    assert transcript.err.startswith(
+        "Error: unsupported quantization type Q4_K_X - supported types are F32, F16"
+    )
+    assert "importance matrix" in tropa("create", "m", "-q", "iq2_xs").err
+    assert fake.asked == []
+
+
+def test_a_folder_with_a_model_needs_no_modelfile(tropa: Run, fake: Fake, folder: Path) -> None:
+    fake.replies |= {f"HEAD /api/blobs/{DIGEST}": Reply(), "POST /api/create": SUCCESS}
+    (folder / "Modelfile").unlink()
+    assert tropa("create", "mine") == Transcript(0, "", "")
+    assert fake.bodies("/api/create") == [{"model": "mine", "files": {"weights.gguf": DIGEST}}]
+
+
+def test_adapters_and_drafts_are_uploaded_too(tropa: Run, fake: Fake, folder: Path) -> None:
+    fake.replies["POST /api/create"] = SUCCESS
+    digests = {}
+    for name in ("lora.gguf", "draft.gguf"):
+        (folder / name).write_bytes(b"GGUF" + name.encode())
+        digests[name] = f"sha256:{hashlib.sha256((folder / name).read_bytes()).hexdigest()}"
+        fake.replies |= {f"HEAD /api/blobs/{digests[name]}": Reply(status=404)}
+        fake.replies |= {f"POST /api/blobs/{digests[name]}": Reply(status=201)}
+    (folder / "Modelfile").write_text("FROM tiny\nADAPTER lora.gguf\nDRAFT draft.gguf\n")
+    assert tropa("create", "mine").status == 0
+    assert fake.bodies("/api/create") == [
+        {
+            "model": "mine", "from": "tiny", "adapters": {"lora.gguf": digests["lora.gguf"]},
+            "draft_files": {"draft.gguf": digests["draft.gguf"]},
+        }
+    ]  # fmt: skip
+
+
+def test_what_the_server_warns_of_is_said_even_without_a_terminal(
+    tropa: Run, fake: Fake, folder: Path
+) -> None:
+    (folder / "Modelfile").write_text("FROM tiny\n")
+    fake.replies["POST /api/create"] = lines({"status": "warning: mind the gap"}, {"status": "success"})
+    assert tropa("create", "m") == Transcript(0, "", "warning: mind the gap\n")
 
 
 def test_deprecated_parameters_are_warned_about(tropa: Run, fake: Fake, folder: Path) -> None:

@@ -15,13 +15,16 @@ from tropa.cli.progress import Progress
 from tropa.cli.target import client
 from tropa.client.client import BLOCK, Client
 from tropa.errors import TropaError
-from tropa.library.modelfile.request import CreateRequest, request
-from tropa.library.modelfile.syntax import Modelfile, parse_bytes
+from tropa.library.modelfile.folder import NoWeights
+from tropa.library.modelfile.request import CreateRequest, folder_request, request
+from tropa.library.modelfile.syntax import parse_bytes
 from tropa.library.name import InvalidName, Name
+from tropa.quantize.filetype import file_type
 from tropa.text.progress import Bar
 
 _DEFAULT = "Modelfile"
 _STDIN = "-"
+_WARNING = "warning: "
 
 
 class CannotRead(TropaError):
@@ -36,40 +39,53 @@ def create(call: Call) -> int:
         Name.parse(model)
     except InvalidName as error:
         raise InvalidName(model, f"invalid model name: {model}") from error
-    modelfile, folder = _modelfile(call.text("file"))
-    wanted = request(modelfile, folder)
+    if quantize := call.text("quantize"):
+        file_type(quantize)  # a mistake is said before anything is uploaded
+    wanted = _wanted(call.text("file"))
     server = client()
     server.alive()  # before a long time is spent on hashing
     for warning in wanted.warnings:
         sys.stderr.write(f"{warning}\n")
     with Progress(keep=True) as progress:
         fields = {**wanted.fields, **_uploaded(wanted, server, progress)}
-        if quantize := call.text("quantize"):
+        if quantize:
             fields["quantize"] = quantize
-        _make(server, {"model": model, **fields}, progress)
+        warnings = _make(server, {"model": model, **fields}, progress)
+    for warning in warnings:
+        sys.stderr.write(f"{warning}\n")
     return 0
 
 
-def _modelfile(name: str | None) -> tuple[Modelfile, Path]:
-    """The Modelfile, and the folder that its paths are relative to."""
+def _wanted(name: str | None) -> CreateRequest:
+    """What the Modelfile asks for; without one, what the folder we are in is."""
     if name == _STDIN:
-        return parse_bytes(sys.stdin.buffer.read()), Path.cwd()
+        return request(parse_bytes(sys.stdin.buffer.read()), Path.cwd())
     path = Path(name or _DEFAULT)
     try:
-        return parse_bytes(path.read_bytes()), path.absolute().parent
+        modelfile = parse_bytes(path.read_bytes())
     except FileNotFoundError as exc:
-        hint = "name it with -f" if name is None else None
-        raise CannotRead(f"no such file: {path}", hint=hint) from exc
+        if name is not None:
+            raise CannotRead(f"no such file: {path}") from exc
+        try:
+            return folder_request(Path.cwd())
+        except NoWeights as nothing:
+            hint = nothing.hint if "git-lfs" in (nothing.hint or "") else "name it with -f"
+            raise CannotRead(f"no such file: {path}", hint=hint) from nothing
     except OSError as exc:
         raise _unreadable(path, exc) from exc
+    return request(modelfile, path.absolute().parent)
 
 
 def _uploaded(wanted: CreateRequest, server: Client, progress: Progress) -> dict[str, dict[str, str]]:
-    """The `files` field: every file by its digest, after the server has them all."""
-    if not wanted.files:
-        return {}
-    progress.status("gathering model components")
-    return {"files": {name: _upload(path, server, progress) for name, path in wanted.files.items()}}
+    """The fields that name files: every file by its digest, after the server has them all."""
+    fields = {"files": wanted.files, "adapters": wanted.adapters, "draft_files": wanted.drafts}
+    if any(fields.values()):
+        progress.status("gathering model components")
+    return {
+        field: {name: _upload(path, server, progress) for name, path in files.items()}
+        for field, files in fields.items()
+        if files
+    }
 
 
 def _upload(path: Path, server: Client, progress: Progress) -> str:
@@ -108,17 +124,22 @@ def _blocks(path: Path, file: BinaryIO, bar: Bar, progress: Progress) -> Generat
         progress.move(bar, bar.total - left)
 
 
-def _make(server: Client, body: Mapping[str, object], progress: Progress) -> None:
-    bar: Bar | None = None
+def _make(server: Client, body: Mapping[str, object], progress: Progress) -> list[str]:
+    """Have the server make the model. What it warns of comes back, to be said where it cannot be overlooked."""
+    bars: dict[str, Bar] = {}
+    warnings: list[str] = []
     with closing(server.stream("/api/create", body)) as records:
         for record in records:
             status, total = str(record.get("status", "")), record.get("total") or 0
-            if not total:
+            if status.startswith(_WARNING):
+                warnings.append(status)
+            elif not total:
                 progress.status(status)
-                continue
-            if bar is None or bar.message != status:
-                bar = progress.bar(status, total)
-            progress.move(bar, record.get("completed") or 0)
+            else:
+                if status not in bars:
+                    bars[status] = progress.bar(status, total)
+                progress.move(bars[status], record.get("completed") or 0)
+    return warnings
 
 
 def _unreadable(path: Path, error: OSError) -> CannotRead:

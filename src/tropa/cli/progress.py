@@ -15,11 +15,13 @@ from typing import Self, TextIO
 
 from tropa.cli import terminal
 from tropa.text.progress import FRAME_SECONDS, Bar, Spinner
+from tropa.text.table import cells_wide
 
 PATIENCE = 0.5
 """Seconds before a wait is worth showing."""
 
 _HIDE, _SHOW, _CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[K"
+_CLEAR_BELOW = "\x1b[J"
 
 
 class Progress:
@@ -31,7 +33,7 @@ class Progress:
         self._keep = keep
         self._after = after
         self._lines: list[Spinner | Bar] = []
-        self._drawn = 0
+        self._drawn: list[int] = []  # cells of each line that will be drawn over
         self._end = threading.Event()
         self._lock = threading.Lock()  # the lines: filled by the worker, drawn by the thread
         self._thread = threading.Thread(target=self._draw_until_end, daemon=True)
@@ -78,8 +80,8 @@ class Progress:
         if self._keep:
             self._draw()
         elif self._drawn:
-            self._write(self._to_first_line() + "\x1b[J")
-        self._drawn = 0
+            self._write(self._to_first_line(terminal.width(self._out)) + _CLEAR_BELOW)
+        self._drawn = []
 
     def _stop_last(self) -> None:
         if self._lines and isinstance(last := self._lines[-1], Spinner):
@@ -99,8 +101,8 @@ class Progress:
             ended = self._forget_ended() if self._keep else 0
         if lines:
             text = "".join(f"{line}{_CLEAR}\n" for line in lines)
-            self._write(_HIDE + self._to_first_line() + text + _SHOW)
-            self._drawn = len(lines) - ended
+            self._write(_HIDE + self._to_first_line(columns) + text + _SHOW)
+            self._drawn = [cells_wide(line) for line in lines[ended:]]
 
     def _forget_ended(self) -> int:
         """Lines at the top that will not change again are drawn once more and left alone: the list can be
@@ -111,8 +113,13 @@ class Progress:
         self._lines = kept
         return ended
 
-    def _to_first_line(self) -> str:
-        return f"\x1b[{self._drawn}A\r" if self._drawn else "\r"
+    def _to_first_line(self, columns: int) -> str:
+        """Back to where our first line begins. In a terminal that was made narrower, lines take several rows now:
+        those that will not be drawn over are wiped.
+        """
+        rows = sum(max(1, -(-cells // columns)) for cells in self._drawn)
+        wipe = _CLEAR_BELOW if rows > len(self._drawn) else ""
+        return f"\x1b[{rows}A\r{wipe}" if rows else "\r"
 
     def _write(self, text: str) -> None:
         try:

@@ -10,7 +10,9 @@ import msgspec
 
 from tropa.gguf import GGUF
 from tropa.library import manifest
-from tropa.library.bench import Bench, Piece, opened
+from tropa.library.background import Tell
+from tropa.library.bench import Bench, Conversion, Piece, opened
+from tropa.library.blobs import Writer
 from tropa.library.bundled import Contents
 from tropa.library.digest import Digest
 from tropa.library.errors import BlobNotFound, CloudDisabled, InvalidRecipe, ModelNotFound
@@ -190,10 +192,15 @@ def _converted(bench: Bench, files: Mapping[str, Digest]) -> Generator[Status, N
 
     paths = {file: bench.uploaded(digest) for file, digest in files.items()}
     size = sum(path.stat().st_size for file, path in paths.items() if file.endswith(".safetensors"))
+
+    def work(out: Writer, tell: Tell) -> Conversion:
+        made = convert(paths, out, progress=tell)
+        return Conversion(made.warnings, eight_bits=made.fp8)
+
     piece = yield from bench.convert(
         "converting model",
         "the converted model",
-        lambda out, tell: convert(paths, out, progress=tell).warnings,
+        work,
         size,
     )
     check_fit(bench, piece.file, piece.gguf)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,6 +40,16 @@ class Piece:
     gguf: GGUF
     digest: Digest | None = None
     writer: Writer | None = None
+    eight_bits: bool = False
+    """Its weights had eight bits before they were converted, and may have them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a conversion has to say about its product."""
+
+    warnings: tuple[str, ...] = ()
+    eight_bits: bool = False
 
 
 class Bench:
@@ -96,21 +106,19 @@ class Bench:
         return self._made(file, writer)
 
     def convert(
-        self, status: str, file: str, work: Callable[[Writer, Tell], tuple[str, ...]], size: int
+        self, status: str, file: str, work: Callable[[Writer, Tell], Conversion], size: int
     ) -> Generator[Status, None, Piece]:
-        """What `work` writes. It runs beside, telling how far it is, and gives back warnings; each is a
-        status.
-        """
+        """What `work` writes. It runs beside, telling how far it is; what it warns of are statuses."""
         yield Status(status)
         writer = self._writer(size)
-        warnings = yield from in_background(lambda tell: work(writer, tell))
-        for warning in warnings:
+        done = yield from in_background(lambda tell: work(writer, tell))
+        for warning in done.warnings:
             yield Status(f"warning: {warning}")
-        return self._made(file, writer)
+        return replace(self._made(file, writer), eight_bits=done.eight_bits)
 
     def quantize(self, piece: Piece, kind: FileType | None) -> Generator[Status, None, Piece]:
         """The same model with packed weights; itself where nothing is asked for, or to be done."""
-        if kind is None and _was_fp8(piece.gguf):
+        if kind is None and piece.eight_bits:
             kind = KNOWN["Q8_0"]
         if kind is None or (kind.packed and piece.gguf.file_type == kind.name):
             return piece
@@ -155,11 +163,6 @@ def width(gguf: GGUF) -> str:
     for tensor in gguf.tensors:
         sizes[tensor.type.name] = sizes.get(tensor.type.name, 0) + tensor.nbytes
     return max(sizes, key=lambda name: sizes[name], default="unknown")
-
-
-def _was_fp8(gguf: GGUF) -> bool:
-    key = "source_quantization"
-    return "hf_fp8" in {gguf.metadata.get(name) for name in (key, f"general.{key}", gguf.own(key))}
 
 
 def opened(file: str, path: Path, *, part: bool = False) -> GGUF:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from tropa.gguf import GGUF
 from tropa.library import manifest
 from tropa.library.base import weights
-from tropa.library.bench import Bench, Piece, opened, width
+from tropa.library.bench import Bench, Conversion, Piece, opened, width
 from tropa.library.errors import InvalidRecipe
 from tropa.library.header import Kind, describe
 from tropa.library.manifest import Layer
@@ -51,7 +51,7 @@ def _converted(bench: Bench, recipe: Recipe, model: GGUF) -> Generator[Status, N
         yield from bench.convert(
             "converting adapter",
             "the converted adapter",
-            lambda out, tell: convert(paths, model, out, progress=tell).warnings,
+            lambda out, tell: Conversion(convert(paths, model, out, progress=tell).warnings),
             size,
         )
     )

@@ -22,12 +22,14 @@ ENVIRONMENT = {
     "OLLAMA_SCHED_SPREAD": "spread every model over all GPUs",
     "OLLAMA_NOPRUNE": "keep blobs that no model uses",
     "OLLAMA_NOHISTORY": "keep no history of what is typed",
+    "HTTPS_PROXY": "proxy for registries; also HTTP_PROXY, and NO_PROXY for exceptions",
     "TROPA_LLAMA_SERVER": "a llama-server executable to use as the engine",
     "TROPA_MEMORY_LIMIT": "most memory that models may take",
     "TROPA_STATE": "folder for what the server remembers (default ~/.cache/tropa)",
 }
 _SERVER = tuple(name for name in ENVIRONMENT if name != "OLLAMA_NOHISTORY")
 _CLIENT = ("OLLAMA_HOST",)
+_PROXIES = ("HTTPS_PROXY",)
 
 _SHOW_PARTS = ("license", "modelfile", "parameters", "template", "system")
 
@@ -111,6 +113,52 @@ COMMANDS = (
         most=1,
         environment=_CLIENT,
     ),
+    Command(
+        "pull",
+        "MODEL",
+        "Fetch a model from a registry",
+        "tropa.cli.pull:pull",
+        least=1,
+        most=1,
+        flags=(
+            Flag("insecure", "over http, for a registry without TLS"),
+            Flag("dry-run", "only say what would be fetched, and how large it is"),
+        ),
+        environment=("OLLAMA_HOST", *_PROXIES),
+        more=(
+            "What was interrupted goes on where it was. hf.co/USER/REPO:QUANT and names at any OCI registry\n"
+            "work too. Proxies and credentials are those of the server."
+        ),
+    ),
+    Command(
+        "push",
+        "MODEL",
+        "Give a model to a registry",
+        "tropa.cli.push:push",
+        least=1,
+        most=1,
+        flags=(Flag("insecure", "over http, for a registry without TLS"),),
+        environment=("OLLAMA_HOST", *_PROXIES),
+        more="The name says where to: 'tropa cp MODEL registry.example.com/me/MODEL' gives it such a name.",
+    ),
+    Command(
+        "login",
+        "[REGISTRY]",
+        "Log in to a registry",
+        "tropa.cli.login:login",
+        most=1,
+        flags=(
+            Flag("username", "the name there", Takes.TEXT, "u", "NAME"),
+            Flag("password-stdin", "read the password from standard input"),
+            Flag("insecure", "over http, for a registry without TLS"),
+        ),
+        more=(
+            "The password goes to the system's keyring if the keyring package is there and finds one, else to\n"
+            "a file that only you can read. Logins of docker are used as well.\n"
+            "Registries that know you by a key, as the default one does: the key is shown."
+        ),
+    ),
+    Command("logout", "[REGISTRY]", "Forget a login", "tropa.cli.login:logout", most=1),
     Command(
         "list",
         "[PREFIX]",

@@ -57,11 +57,11 @@ class Progress:
             self._stop_last()
             self._lines.append(Spinner(message, time.monotonic()))
 
-    def bar(self, message: str, total: int) -> Bar:
-        """A new line with a bar, for the caller to move."""
+    def bar(self, message: str, total: int, done: int = 0) -> Bar:
+        """A new line with a bar, for the caller to move. What was `done` before makes no rate."""
         with self._lock:
             self._stop_last()
-            bar = Bar(message, total, time.monotonic())
+            bar = Bar(message, total, time.monotonic(), done)
             self._lines.append(bar)
             return bar
 

@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tropa import __version__
 from tropa.errors import TropaError
 from tropa.server.access import Access, Origins
-from tropa.server.native import catalog, embedding, inference, planning, running
+from tropa.server.anthropic import routes as anthropic
+from tropa.server.native import catalog, embedding, inference, planning, running, transfer
+from tropa.server.openai import routes as openai
 from tropa.server.respond import ClientGone, send_bytes, send_error, send_json
 from tropa.service.service import Service
 
@@ -25,9 +27,12 @@ COMPATIBLE = "0.33.0"
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIApp:
+def application(
+    service: Service, origins: Origins, *, loopback: bool, transfers: transfer.Transfers | None = None
+) -> ASGIApp:
     """Everything that answers HTTP."""
     library = service.models.library
+    transfers = transfers or transfer.Transfers(library)
 
     def models(handler: Callable[..., Awaitable[None]]) -> Endpoint:
         return partial(handler, library)
@@ -46,11 +51,15 @@ def application(service: Service, origins: Origins, *, loopback: bool) -> ASGIAp
         ("POST", "/api/embeddings", serving(embedding.embeddings)),
         ("POST", "/api/plan", serving(planning.plan)),
         ("POST", "/api/show", models(catalog.show)),
-        ("POST", "/api/create", models(catalog.create)),
+        ("POST", "/api/create", partial(catalog.create, library, transfers)),
+        ("POST", "/api/pull", partial(transfer.pull, transfers)),
+        ("POST", "/api/push", partial(transfer.push, transfers)),
         ("HEAD", "/api/blobs/{digest}", models(catalog.head_blob)),
         ("POST", "/api/blobs/{digest}", models(catalog.post_blob)),
         ("POST", "/api/copy", models(catalog.copy)),
         ("DELETE", "/api/delete", models(catalog.delete)),
+        *openai.routes(service),
+        *anthropic.routes(service),
     ]
     for path in ("/", "/api/version", "/api/tags"):
         table.append(

@@ -23,6 +23,7 @@ from tropa.library.errors import (
 from tropa.library.modelfile.syntax import InvalidModelfile
 from tropa.library.name import InvalidName
 from tropa.quantize.errors import CannotQuantize, QuantizerFailed, UnknownQuantization
+from tropa.registry.errors import RegistryError
 from tropa.runners.choice import NoEngine
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
 from tropa.runners.herd import Refused
@@ -34,6 +35,7 @@ from tropa.server.listener import CannotListen
 from tropa.service.embed import BadEmbedding
 from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NotCapable
 from tropa.settings import BadSettings
+from tropa.templates.errors import TemplateError, TemplateSyntaxError
 
 STATUS: dict[type[TropaError], int] = {
     BadRequest: 400,
@@ -44,6 +46,7 @@ STATUS: dict[type[TropaError], int] = {
     InvalidRecipe: 400,
     InvalidModelFolder: 400,
     InvalidModelfile: 400,
+    TemplateSyntaxError: 400,
     UnsupportedArchitecture: 400,
     NotSupportedYet: 400,
     UnknownQuantization: 400,
@@ -60,12 +63,14 @@ STATUS: dict[type[TropaError], int] = {
     InvalidManifest: 500,
     InvalidGGUF: 400,
     StoreUnusable: 500,
+    TemplateError: 500,
     LoadFailed: 500,
     RunnerDied: 500,
     EngineRefused: 500,  # replaced by the engine's own status when it blames the request
     BadEmbedding: 400,
     NoEngine: 500,
     Refused: 500,  # see REFUSED
+    RegistryError: 500,  # as the reference has it: whose fault it was is in the text
     BadSettings: 500,  # these end the program at its start and never reach a client
     BadOrigin: 500,
     CannotListen: 500,

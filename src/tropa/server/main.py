@@ -30,6 +30,7 @@ from tropa.server.access import Origins
 from tropa.server.app import application
 from tropa.server.listener import is_loopback, listen
 from tropa.server.log import configure
+from tropa.server.native.transfer import Transfers
 from tropa.service.models import Models
 from tropa.service.service import Service
 from tropa.settings import Settings
@@ -91,8 +92,9 @@ class Server:
             Scheduler(policy(settings, await launcher.devices())), launcher, stall=settings.serve_timeout
         )
         service = Service(Models(self._library, settings), herd)
+        transfers = Transfers(self._library)
         host = settings.host.host
-        app = application(service, self._origins, loopback=is_loopback(host))
+        app = application(service, self._origins, loopback=is_loopback(host), transfers=transfers)
         await herd.start()
         web = _Uvicorn(
             uvicorn.Config(
@@ -108,7 +110,7 @@ class Server:
                 h11_max_incomplete_event_size=64 << 10,
             )
         )
-        stopping = self._on_signals(web, herd)
+        stopping = self._on_signals(web, herd, transfers)
         probing = asyncio.create_task(self._choose_engine())
         sweeping = asyncio.create_task(asyncio.to_thread(self._rundir.sweep))
         gc.freeze()  # what was made until now stays: no collection needs to look at it again
@@ -131,7 +133,7 @@ class Server:
             else:
                 log.info("engine: %s", engine.name)
 
-    def _on_signals(self, web: uvicorn.Server, herd: Herd) -> set[asyncio.Task[None]]:
+    def _on_signals(self, web: uvicorn.Server, herd: Herd, transfers: Transfers) -> set[asyncio.Task[None]]:
         """The first signal lets running answers finish, the second cuts them off. Returns what is then under way."""
         loop = asyncio.get_running_loop()
         stopping: set[asyncio.Task[None]] = set()
@@ -139,6 +141,7 @@ class Server:
         def ask() -> None:
             web.force_exit = bool(stopping)
             web.should_exit = True
+            threading.Thread(target=transfers.close, daemon=True).start()
             stopping.add(loop.create_task(herd.stop(grace=0 if stopping else DRAIN)))
 
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -118,6 +118,10 @@ BODIES: dict[str, Object] = {
         {"model": string, "name": string, "verbose": boolean, "system": string, "options": mapping}
     ),
     "PlanRequest": Object({"model": string, "options": mapping, "num_parallel": integer}),
+    "PullRequest": Object(
+        {"model": string, "name": string, "insecure": boolean, "stream": boolean, "dry_run": boolean}
+    ),
+    "PushRequest": Object({"model": string, "name": string, "insecure": boolean, "stream": boolean}),
     "CopyRequest": Object({"source": string, "destination": string}),
     "DeleteRequest": Object({"model": string, "name": string}),
 }

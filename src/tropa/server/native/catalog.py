@@ -23,6 +23,7 @@ from tropa.library.show import show as show_model
 from tropa.library.status import SUCCESS, Status
 from tropa.server.clock import local
 from tropa.server.native.details import details
+from tropa.server.native.transfer import Transfers
 from tropa.server.requests import decode
 from tropa.server.respond import (
     ClientGone,
@@ -98,12 +99,12 @@ async def show(library: Library, scope: Scope, receive: Receive, send: Send) -> 
     await send_json(send, {key: value for key, value in answer.items() if value or key in always})
 
 
-async def create(library: Library, scope: Scope, receive: Receive, send: Send) -> None:
-    """`POST /api/create`"""
+async def create(library: Library, transfers: Transfers, scope: Scope, receive: Receive, send: Send) -> None:
+    """`POST /api/create`. A base that is not here is pulled first."""
     fields = decode("CreateRequest", await read_body(receive))
     stream = fields.pop("stream", True)
     try:
-        steps = create_model(library, recipe(fields))
+        steps = create_model(library, recipe(fields), pull=transfers.base)
         await while_connected(receive, _tell(send, steps, stream))
     except TropaError as exc:  # before the first status, or without a stream
         await send_error(send, exc, b"application/json")

@@ -1,0 +1,79 @@
+"""Where a model lies in the world: a repository at a registry, and how to speak to it."""
+
+from __future__ import annotations
+
+import ipaddress
+import platform
+import sys
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tropa import __version__
+from tropa.library.name import Name
+
+# The public registry turns away clients that it takes for too old to know a model.
+COMPATIBLE = "0.33.0"
+_ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
+_SYSTEMS = {"win32": "windows"}
+
+HUGGING_FACE = frozenset({"hf.co", "huggingface.co"})
+"""Two names of one registry; its tokens come from the second whichever was asked."""
+
+
+def agent() -> str:
+    machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
+    system = _SYSTEMS.get(sys.platform, sys.platform)
+    return f"ollama/{COMPATIBLE} ({machine} {system}) Go/go1.26.0 tropa/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """`scheme://host/v2/repository`, at a tag or, inside an index, at a digest."""
+
+    scheme: str
+    host: str
+    repository: str
+    reference: str
+
+    @classmethod
+    def of(cls, name: Name, scheme: str) -> Remote:
+        return cls(scheme, name.host, f"{name.namespace}/{name.model}", name.tag)
+
+    @property
+    def root(self) -> str:
+        return f"{self.scheme}://{self.host}/v2/"
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}{self.repository}"
+
+    @property
+    def signs(self) -> bool:
+        """Whether this registry knows people by their ed25519 keys."""
+        host = self.host.lower()
+        return host in HUGGING_FACE or host.endswith((".ollama.ai", ".ollama.com"))
+
+
+def is_loopback(host: str) -> bool:
+    """`host` may have a port."""
+    name = (urlsplit(f"//{host}").hostname or "") if host else ""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port: who gets credentials, and who else does not."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def shown(url: str) -> str:
+    """A URL as it may be told: a query may hold signatures, and user info a password."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"settings", "__init__", *BASE},
     "server": {
         *("service", "runners", "scheduler", "engines", "devices", "registry", "library", "gguf", "settings"),
-        *("quantize", "__init__", *BASE),
+        *("quantize", "templates", "__init__", *BASE),
     },
     "service": {"runners", "scheduler", "library", "templates", "settings", *BASE},
     "runners": {"scheduler", "engines", "devices", "gguf", "settings", *BASE},

@@ -53,7 +53,7 @@ class Writer:
             head += struct.pack("<IQ", each.kind, offset)
             offset += _padded(each.nbytes)
         head += bytes(_padded(len(head)) - len(head))
-        out.write(head)
+        out.write(bytes(head))
         self._padding = 0
         self._left = 0
 

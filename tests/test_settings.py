@@ -86,6 +86,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("OLLAMA_FLASH_ATTENTION", "1", "flash_attention", True),
     ("OLLAMA_FLASH_ATTENTION", "False", "flash_attention", False),
     ("OLLAMA_KV_CACHE_TYPE", "Q8_0", "kv_cache_type", "q8_0"),
+    ("OLLAMA_GO_TEMPLATE", "1", "go_template", True),
     ("OLLAMA_GPU_OVERHEAD", "1073741824", "gpu_overhead", 1 << 30),
     ("OLLAMA_SCHED_SPREAD", "t", "sched_spread", True),
     ("OLLAMA_NOPRUNE", "TRUE", "noprune", True),

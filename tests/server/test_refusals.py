@@ -93,11 +93,11 @@ def test_refused_by_chat(server: Server, fields: dict[str, Any], status: int, er
     assert server.ps() == {}
 
 
-def test_a_template_with_the_request_is_said_to_be_missing(server: Server) -> None:
-    """Never skipped in silence."""
-    status, error = refused(server, "/api/generate", {"template": "{{ .Prompt }}"})
+def test_a_template_that_is_none(server: Server) -> None:
+    status, error = refused(server, "/api/generate", {"template": "{{ .Prompt"})
     assert status == 400
-    assert "not supported yet" in error
+    assert "unclosed action" in error
+    assert server.ps() == {}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from tropa.library.bundled import packaged
 from tropa.library.library import Library
 from tropa.library.model import Message, Model
-from tropa.service.constraint import check_think, schema, thinking
+from tropa.service.constraint import check_think, effective, schema, told
 from tropa.service.errors import BadFormat, InvalidRequest, NotCapable
 from tropa.service.messages import as_openai, check_images, conversation
 
@@ -131,13 +131,16 @@ def test_no_think_levels(level: Any, message: str) -> None:
 @pytest.mark.parametrize("level", [True, "low"])
 def test_a_model_that_does_not_think_says_so(tiny: Model, level: Any) -> None:
     with pytest.raises(NotCapable, match='"Tiny" does not support thinking'):
-        thinking(tiny, "Tiny", level)
-    assert thinking(tiny, "Tiny", False) == thinking(tiny, "Tiny", None) == {}
+        effective(tiny, "Tiny", level)
+    assert effective(tiny, "Tiny", False) is effective(tiny, "Tiny", None) is None
+    assert told(None) == {}
 
 
 @pytest.mark.parametrize(("level", "on"), [(None, True), (True, True), ("low", True), (False, False)])
 def test_a_model_that_thinks_does_so_unless_told_not_to(tiny: Model, level: Any, on: bool) -> None:
     thinker = replace(tiny, capabilities=("completion", "thinking"))
-    told = thinking(thinker, "t", level)["chat_template_kwargs"]
-    assert told["enable_thinking"] is on
-    assert told.get("reasoning_effort") == ("low" if level == "low" else None)
+    think = effective(thinker, "t", level)
+    assert bool(think) is on
+    arguments = told(think)["chat_template_kwargs"]
+    assert arguments["enable_thinking"] is on
+    assert arguments.get("reasoning_effort") == ("low" if level == "low" else None)

@@ -84,6 +84,16 @@ class Slot:
         """See Runner.call."""
         return await self._runner.call("POST", path, body)
 
+    async def props(self) -> dict[str, Any]:
+        """What the engine says of itself (`GET /props`)."""
+        answer = await self._runner.call("GET", "/props")
+        return answer if isinstance(answer, dict) else {}
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What its users learnt about this runner; forgotten when it ends."""
+        return self._runner.notes
+
 
 class Herd:
     """One per server. `start` first, `stop` last."""

@@ -42,6 +42,7 @@ class Completion(Struct, frozen=True):
     content: str = ""
     stop: bool = False
     stop_type: str = "none"
+    stopping_word: str = ""
     tokens_predicted: int = 0
     timings: Timings | None = None
     prompt_progress: Progress | None = None

@@ -31,6 +31,8 @@ class Runner:
         self.child = child
         self.lost = asyncio.Event()
         """Set when a running engine can't be reached any more."""
+        self.notes: dict[str, Any] = {}
+        """Belongs to those who use the runner: what they asked it once and need not ask again."""
         self._exchanges: set[Exchange] = set()
         self._last_heard = 0.0
 

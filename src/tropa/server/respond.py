@@ -92,11 +92,14 @@ async def send_error(send: Send, error: TropaError, content_type: bytes = JSON) 
     await send_json(send, {"error": text_of(error)}, status_of(error), content_type)
 
 
-async def send_lines(send: Send, records: AsyncGenerator[bytes, None]) -> None:
-    """A stream of JSON lines. An error before the first is a status; a later one travels as the last line."""
+async def send_lines(
+    send: Send, records: AsyncGenerator[bytes, None], *more: tuple[bytes, bytes]
+) -> None:
+    """A stream of JSON lines, and `more` headers. An error before the first is a status; a later one travels as the last line."""
     async with aclosing(records):
         first = await anext(records, None)  # raises before any byte is sent
         headers = [(b"content-type", NDJSON), (b"x-accel-buffering", b"no"), (b"cache-control", b"no-cache")]
+        headers += more
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
             if first is not None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Any
 
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
-from tropa.service import prompt, relay, sampling
+from tropa.service import debugging, sampling, templating
 from tropa.service.asks import ChatAsk
 from tropa.service.clock import Clock
-from tropa.service.constraint import thinking
+from tropa.service.constraint import effective, told
+from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
-from tropa.service.events import End, Event, Piece, Rendered
-from tropa.service.messages import check_images, conversation
+from tropa.service.events import End, Event
+from tropa.service.messages import check_images, conversation, pictures
 from tropa.service.models import Models
+from tropa.service.wording import EngineWording, TextWording, Wording, by_template
 
 
 async def chat(
@@ -29,30 +32,52 @@ async def chat(
     if not ask.messages and ask.keep_alive == 0:
         yield unload(model)
         return
-    told = thinking(model, ask.model, ask.think)
+    think = effective(model, ask.model, ask.think)
     if not model.can("completion"):
         raise NotCapable(f'"{ask.model}" does not support chat')
-    check_images(model, ask.model, any(message.get("images") for message in ask.messages))
+    check_images(model, ask.model, bool(pictures(ask.messages)))
     if ask.tools and not model.can("tools"):
         raise NotCapable(f"{model.name.full} does not support tools")
     options = models.options(model, ask.options)
+    messages = conversation(model, ask.messages)
+    wording = word(model, ask, think, models.go_template)
+    early = ask.render_only and ask.messages
+    if early and (found := await debugging.unloaded(model, wording, messages, options, ask.truncate)):
+        yield found
+        return
     async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:
         clock.granted()
         if not ask.messages:
             yield End("load")
             return
-        messages = conversation(model, ask.messages)
-        if ask.tools:
-            told["tools"] = list(ask.tools)
-            told["tool_choice"] = ask.tool_choice
-            if ask.parallel_tool_calls is not None:
-                told["parallel_tool_calls"] = ask.parallel_tool_calls
         if ask.render_only:
-            images = sum(len(message.get("images", ())) for message in ask.messages)
-            yield Rendered(await prompt.render(slot, messages, told), images)
+            yield await debugging.rendered(slot, wording, messages, ask.truncate)
             return
-        body = {**sampling.body(ask, options, slot.context), **told, "messages": messages}
-        answer = relay.chat(slot, body, ask.top_logprobs)
-        async with aclosing(answer if options.num_predict else relay.mute(answer)) as events:
+        body = sampling.body(ask, options, slot.context)
+        async with aclosing(converse(slot, wording, messages, body, clock, truncate=ask.truncate)) as events:
             async for event in events:
-                yield event if isinstance(event, Piece) else End(event.reason, clock.counts(event.timings))
+                yield event
+
+
+def word(model: Model, ask: ChatAsk, think: bool | str | None, go_template: bool | None) -> Wording:
+    """How this chat is put to the engine. Raises TemplateSyntaxError."""
+    template = templating.chosen(model, go_template)
+    if template is None:
+        return EngineWording({**told(think), **_tools(ask)}, ask.top_logprobs)
+    names = [str((tool.get("function") or {}).get("name", "")) for tool in ask.tools]
+    return TextWording(
+        by_template(template, ask.tools, think),
+        thinking=template.thinking if think else None,
+        calls=(template.tool_tag or "{", [name for name in names if name]) if ask.tools else None,
+        top=ask.top_logprobs,
+    )
+
+
+def _tools(ask: ChatAsk) -> dict[str, Any]:
+    """In the words of an engine that renders them and finds the calls itself."""
+    if not ask.tools:
+        return {}
+    found: dict[str, Any] = {"tools": list(ask.tools), "tool_choice": ask.tool_choice}
+    if ask.parallel_tool_calls is not None:
+        found["parallel_tool_calls"] = ask.parallel_tool_calls
+    return found

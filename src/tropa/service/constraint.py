@@ -35,13 +35,23 @@ def check_think(value: Any) -> bool | str | None:
     return value
 
 
-def thinking(model: Model, asked: str, think: bool | str | None) -> dict[str, Any]:
-    """What the engine is told about thinking; `asked` is the model's name as the client wrote it."""
+def effective(model: Model, asked: str, think: bool | str | None) -> bool | str | None:
+    """What holds for this request: a model that thinks does so unless told not to. None: it can't.
+
+    Raises NotCapable; `asked` is the model's name as the client wrote it.
+    """
     if not model.can("thinking"):
         if think:
             raise NotCapable(f'"{asked}" does not support thinking')
+        return None
+    return True if think is None else think
+
+
+def told(think: bool | str | None) -> dict[str, Any]:
+    """What an engine that renders the prompt is told of `effective` thinking."""
+    if think is None:
         return {}
-    told: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": think is not False}}
+    arguments: dict[str, Any] = {"enable_thinking": think is not False}
     if isinstance(think, str):
-        told["chat_template_kwargs"]["reasoning_effort"] = think
-    return told
+        arguments["reasoning_effort"] = think
+    return {"chat_template_kwargs": arguments}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tropa.errors import TropaError
+from tropa.runners.errors import ContextExceeded
 
 
 class InvalidRequest(TropaError):
@@ -27,3 +28,13 @@ class BadFormat(TropaError):
     """`format` is neither `json` nor a JSON schema."""
 
     code = "bad-format"
+
+
+class StillTooLong(ContextExceeded):
+    """Nothing is left that may be dropped, and the prompt does not fit yet."""
+
+    code = "last-message-too-long"
+
+    def __init__(self, tokens: int, context: int) -> None:
+        super().__init__(tokens, context)
+        self.args = (f"even without the earlier messages {self.args[0]}",)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import random
+import string
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from msgspec import Struct
 
+_ID_LETTERS = string.ascii_lowercase + string.digits
+
+
+class Dropped(Struct, frozen=True):
+    """What was left out of a prompt that did not fit: so many of the oldest messages, so many tokens."""
+
+    messages: int
+    tokens: int
+
 
 class Piece(Struct, frozen=True, gc=False):
-    """A piece of the answer. `logprobs` belong to the tokens of this piece.
+    """A piece of the answer. `logprobs` belong to the tokens of this piece. `dropped`, if the prompt had to be
+    shortened, comes with the first piece (and with the end).
 
     One is made for each token: a struct costs a quarter of what a frozen dataclass does.
     """
@@ -18,11 +30,13 @@ class Piece(Struct, frozen=True, gc=False):
     thinking: str = ""
     tool_calls: tuple[dict[str, Any], ...] = ()
     logprobs: tuple[dict[str, Any], ...] = ()
+    dropped: Dropped | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What it cost. `prompt_tokens` includes the `cached_tokens` that were not evaluated again."""
+    """What it cost. `prompt_tokens` includes the `cached_tokens` that were not evaluated again, and does not include
+    what was dropped."""
 
     total_ns: int = 0
     load_ns: int = 0
@@ -40,6 +54,9 @@ class End:
     reason: Literal["stop", "length", "load", "unload"]
     counts: Counts = field(default_factory=Counts)
     context: tuple[int, ...] | None = None
+    stopped_by: str = ""
+    """The stop sequence that ended the answer, where that is known; it is not part of the answer."""
+    dropped: Dropped | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +68,8 @@ class Rendered:
 
 
 Event = Piece | End | Rendered
+
+
+def call_id() -> str:
+    """A label for a tool call that has none."""
+    return "call_" + "".join(random.choices(_ID_LETTERS, k=8))  # noqa: S311 - a label, no secret

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from dataclasses import replace
 
 from tropa.library.model import Model
-from tropa.runners.herd import Herd, Slot
-from tropa.service import prompt, relay, sampling
+from tropa.runners.herd import Herd
+from tropa.service import debugging, prompt, sampling, templating
 from tropa.service.asks import GenerateAsk
 from tropa.service.clock import Clock
-from tropa.service.constraint import thinking
+from tropa.service.constraint import effective, told
+from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
-from tropa.service.events import End, Event, Piece, Rendered
-from tropa.service.messages import as_openai, check_images, conversation
+from tropa.service.events import End, Event
+from tropa.service.history import Message
+from tropa.service.messages import USUAL_THINKING, check_images, seeds
 from tropa.service.models import Models
+from tropa.service.prompt import Prompt
+from tropa.service.wording import EngineWording, TextWording, Wording, after, as_it_is, by_engine, by_template
 
 
 async def generate(
@@ -31,78 +35,74 @@ async def generate(
         return
     if ask.raw and (ask.system or ask.template or ask.context):
         raise InvalidRequest("raw mode does not support template, system, or context")
-    told = thinking(model, ask.model, ask.think)
-    _check_capable(model, ask)
+    think = effective(model, ask.model, ask.think)
+    if not model.can("completion"):
+        raise NotCapable(f'"{ask.model}" does not support generate')
+    check_images(model, ask.model, bool(ask.images))
+    if ask.suffix and not model.can("insert"):
+        raise NotCapable(f"{model.name.full} does not support insert")
     options = models.options(model, ask.options)
+    wording = word(model, ask, think, models.go_template)
+    messages = said(model, ask)
+    # Only a conversation can lose its oldest part; a prompt that stands for itself fits or does not.
+    truncate = ask.truncate if not (ask.raw or ask.suffix or ask.template) else False
+    early = ask.render_only and not empty
+    if early and (found := await debugging.unloaded(model, wording, messages, options, truncate)):
+        yield found
+        return
     async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:
         clock.granted()
         if empty:
             yield End("load")
             return
-        body = sampling.body(ask, options, slot.context)
-        said = _Said(slot, model, ask, told)
         if ask.render_only:
-            yield Rendered(await said.prompt(), len(ask.images))
+            yield await debugging.rendered(slot, wording, messages, truncate)
             return
-        answer: list[str] = []
-        run = await _run(slot, said, body)
-        async with aclosing(run if options.num_predict else relay.mute(run)) as events:
+        body = sampling.body(ask, options, slot.context)
+        async with aclosing(converse(slot, wording, messages, body, clock, truncate=truncate)) as events:
             async for event in events:
-                if isinstance(event, Piece):
-                    answer.append(event.text)
-                    yield event
+                if isinstance(event, End) and not ask.raw:
+                    yield replace(event, context=await prompt.tokens(slot, await wording.transcript(slot)))
                 else:
-                    counts = clock.counts(event.timings)
-                    context = (
-                        None if ask.raw else await prompt.tokens(slot, await said.prompt() + "".join(answer))
-                    )
-                    yield End(event.reason, counts, context)
+                    yield event
 
 
-def _check_capable(model: Model, ask: GenerateAsk) -> None:
-    if not model.can("completion"):
-        raise NotCapable(f'"{ask.model}" does not support generate')
-    check_images(model, ask.model, bool(ask.images))
-    if ask.suffix:
-        raise NotCapable(f"{model.name.full} does not support insert")
-    if ask.template:
-        raise InvalidRequest(
-            "a template with the request is not supported yet by this version of Tropa; "
-            "leave the field out to use the model's own"
+def said(model: Model, ask: GenerateAsk) -> list[Message]:
+    """The prompt as a conversation. With a `context`, even an empty one, the model's own messages count as said."""
+    user: Message = {"role": "user", "content": ask.prompt, "images": list(ask.images)}
+    system = ask.system or model.system
+    front: list[Message] = [{"role": "system", "content": system}] if system else []
+    return [*front, *(seeds(model) if ask.context is None else ()), user]
+
+
+def word(model: Model, ask: GenerateAsk, think: bool | str | None, go_template: bool | None) -> Wording:
+    """How this prompt is put to the engine. Raises TemplateSyntaxError."""
+    own = templating.for_prompts(model, go_template)
+    tags = None
+    if think:
+        tags = own.thinking if own is not None else USUAL_THINKING
+    if ask.raw:
+        # The engine's own template may have other tags than the usual ones; what is raw is left alone then.
+        return TextWording(
+            as_it_is(Prompt(ask.prompt, ask.images)), tags if own is not None else None, top=ask.top_logprobs
         )
-
-
-async def _run(slot: Slot, said: _Said, body: dict[str, Any]) -> AsyncGenerator[Piece | relay.Finish, None]:
-    """Messages go to the engine as such, so that it tells thinking from text; the rest goes as text."""
-    ask = said.ask
-    if ask.raw or ask.context is not None:
-        return relay.completion(slot, {**body, "prompt": await said.prompt()}, ask.top_logprobs)
-    return relay.chat(slot, {**body, **said.told, "messages": said.messages}, ask.top_logprobs)
-
-
-class _Said:
-    """What the model is given: as messages, and as the text that its template makes of them."""
-
-    def __init__(self, slot: Slot, model: Model, ask: GenerateAsk, told: dict[str, Any]) -> None:
-        self._slot = slot
-        self.ask = ask
-        self.told = told
-        self.messages = [] if ask.raw else _messages(model, ask)
-
-    async def prompt(self) -> str:
-        """The text of an earlier `context`, then the rendered messages; raw: the prompt as it came."""
-        if self.ask.raw:
-            return self.ask.prompt
-        earlier = await prompt.text(self._slot, self.ask.context or ())
-        return earlier + await prompt.render(self._slot, self.messages, self.told)
-
-
-def _messages(model: Model, ask: GenerateAsk) -> list[dict[str, Any]]:
-    """With a `context`, even an empty one, the model's own messages count as said already."""
-    user: dict[str, Any] = {"role": "user", "content": ask.prompt, "images": list(ask.images)}
-    system = [{"role": "system", "content": ask.system}] if ask.system else []
-    if ask.context is None:
-        return conversation(model, [*system, user])
-    if not system and model.system:
-        system = [{"role": "system", "content": model.system}]
-    return [as_openai(message) for message in (*system, user)]
+    if ask.suffix:
+        template = templating.parsed(ask.template) if ask.template else own
+        if template is None:
+            raise NotCapable(f"{model.name.full} does not support insert")
+        return TextWording(templating.filled(template, ask.prompt, ask.suffix, think), top=ask.top_logprobs)
+    if ask.template:
+        template = templating.parsed(ask.template)
+        render = by_template(template, (), think)
+        tags = (template.thinking or tags) if think else None
+    elif own is not None:
+        render = by_template(own, (), think)
+    elif ask.context is None:
+        return EngineWording(told(think), ask.top_logprobs, watched=True)
+    else:
+        render = by_engine(told(think))
+    needs_engine = own is None and not ask.template
+    if ask.context:
+        needs_engine = True
+        render = after(ask.context, render)
+    return TextWording(render, tags, top=ask.top_logprobs, needs_engine=needs_engine)

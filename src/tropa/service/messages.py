@@ -8,6 +8,10 @@ from typing import Any
 
 from tropa.library.model import Model
 from tropa.service.errors import NotCapable
+from tropa.service.history import Message, role
+from tropa.templates.thinking import ThinkingParser
+
+USUAL_THINKING = ("<think>", "</think>")
 
 
 def check_images(model: Model, asked: str, images: bool) -> None:
@@ -16,21 +20,83 @@ def check_images(model: Model, asked: str, images: bool) -> None:
         raise NotCapable(f'"{asked}" does not support images')
 
 
-def conversation(model: Model, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The model's MESSAGEs, then the request's; the model's SYSTEM in front unless the request brings one."""
-    seeds = [{"role": seed.role, "content": seed.content} for seed in model.messages]
-    system = []
-    if model.system and not (messages and messages[0].get("role", "").lower() == "system"):
+def seeds(model: Model) -> list[Message]:
+    """The MESSAGEs that the model comes with."""
+    return [{"role": seed.role.lower(), "content": seed.content} for seed in model.messages]
+
+
+def conversation(model: Model, messages: Sequence[Message]) -> list[Message]:
+    """The model's MESSAGEs, then the request's; the model's SYSTEM in front unless the request begins with its own."""
+    system: list[Message] = []
+    if model.system and not (messages and role(messages[0]) == "system"):
         system = [{"role": "system", "content": model.system}]
-    return [*system, *(as_openai(message) for message in [*seeds, *messages])]
+    whole = [*system, *seeds(model), *map(_with_plain_role, messages)]
+    return _without_old_thoughts(whole) if _forgets(model) else whole
 
 
-def as_openai(message: Mapping[str, Any]) -> dict[str, Any]:
+def _with_plain_role(message: Message) -> Message:
+    plain = role(message)
+    return message if message.get("role") == plain else {**message, "role": plain}
+
+
+def _forgets(model: Model) -> bool:
+    """Families that were trained to see no thoughts of theirs but the latest."""
+    return model.details.family == "qwen3" or model.name.model == "deepseek-r1"
+
+
+def _without_old_thoughts(messages: list[Message]) -> list[Message]:
+    users = [at for at, message in enumerate(messages) if role(message) == "user"]
+    last = users[-1] if users else 0
+    return [
+        {**message, "content": _answer(message.get("content", ""))}
+        if at < last and role(message) == "assistant"
+        else message
+        for at, message in enumerate(messages)
+    ]
+
+
+def _answer(text: str) -> str:
+    parser = ThinkingParser(*USUAL_THINKING)
+    return parser.feed(text)[1] + parser.finish()[1]
+
+
+def size(messages: Iterable[Message]) -> int:
+    """Bytes of text in a conversation: with any template its prompt has at least as many."""
+    return sum(len(text.encode(errors="surrogatepass")) for each in messages if (text := each.get("content")))
+
+
+def pictures(messages: Iterable[Message]) -> int:
+    """How many images there are (or sounds: they come the same way)."""
+    return sum(len(message.get("images") or ()) for message in messages)
+
+
+def marked(messages: Iterable[Message]) -> tuple[list[Message], list[str]]:
+    """The messages with a mark in the text where each image belongs, and the images in the order of their numbers.
+
+    A plain `[img]` in the text becomes the next mark; images without one stand in front of the text.
+    """
+    images: list[str] = []
+    found: list[Message] = []
+    for message in messages:
+        content, front = message.get("content") or "", ""
+        own = message.get("images") or ()
+        for image in own:
+            mark = f"[img-{len(images)}]"
+            images.append(image)
+            if "[img]" in content:
+                content = content.replace("[img]", mark, 1)
+            elif mark not in content:
+                front += mark
+        found.append({**message, "content": front + content} if own else message)
+    return found, images
+
+
+def as_openai(message: Message) -> dict[str, Any]:
     """A native message in the engine's dialect."""
     content: Any = message.get("content", "")
     if images := message.get("images"):
         content = [*_pictures(images), {"type": "text", "text": content}]
-    out: dict[str, Any] = {"role": message.get("role", "").lower(), "content": content}
+    out: dict[str, Any] = {"role": role(message), "content": content}
     if thinking := message.get("thinking"):
         out["reasoning_content"] = thinking
     if calls := message.get("tool_calls"):

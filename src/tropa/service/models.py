@@ -21,6 +21,11 @@ class Models:
         self._settings = settings
         self._loaded: dict[str, Model] = {}
 
+    @property
+    def go_template(self) -> bool | None:
+        """Whether models are to use their Go template (True), or that of their GGUF; None: the better one."""
+        return self._settings.go_template
+
     def find(self, text: str) -> Model:
         """Raises what `Library.find` does."""
         return self.library.find(text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tropa.runners.errors import EngineRefused
@@ -13,7 +14,15 @@ from tropa.service.options import MOST_TOKENS
 FOREIGN = "context holds numbers that are no tokens of this model: it comes from another one, or was changed"
 
 
-async def render(slot: Slot, messages: list[dict[str, Any]], told: dict[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text to be continued. `[img-0]` in it stands for the first of the images (base64), and so on."""
+
+    text: str
+    images: Sequence[str] = ()
+
+
+async def render(slot: Slot, messages: list[dict[str, Any]], told: Mapping[str, Any]) -> str:
     """The prompt that the model's own template makes of a conversation."""
     answer = await slot.call("/apply-template", {"messages": messages, **told})
     return str(answer["prompt"])
@@ -23,6 +32,12 @@ async def tokens(slot: Slot, text: str) -> tuple[int, ...]:
     """Ids of the tokens of `text`, special ones recognised, none added."""
     answer = await slot.call("/tokenize", {"content": text, "add_special": False, "parse_special": True})
     return tuple(answer["tokens"])
+
+
+async def length(slot: Slot, text: str) -> int:
+    """How many tokens the engine makes of a prompt, those included that it adds."""
+    answer = await slot.call("/tokenize", {"content": text, "add_special": True, "parse_special": True})
+    return len(answer["tokens"])
 
 
 async def text(slot: Slot, ids: Sequence[int]) -> str:

@@ -7,8 +7,7 @@ here. This runs once per token, so it does nothing that can be done once per req
 from __future__ import annotations
 
 import json
-import random
-import string
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,24 +18,44 @@ import msgspec
 from tropa.runners.errors import ContextExceeded, EngineRefused, RunnerDied
 from tropa.runners.herd import Slot
 from tropa.runners.reply import EngineFault, Progress, Timings, ToolCallPiece, decode_chat, decode_completion
-from tropa.service.events import Piece
+from tropa.service.events import Piece, call_id
 
-_ID_LETTERS = string.ascii_lowercase + string.digits
 NO_TIMINGS = Timings()
+MOST_REPEATS = 32
+"""The piece that would be the same for this many times in a row ends the answer: the model has got stuck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of one stream. `prompt_tokens` is the whole prompt, as far as the engine said."""
+    """The end of one stream. `prompt_tokens` is the whole prompt, as far as the engine said; `stop` the stop sequence
+    that ended it, where that is known."""
 
     reason: Literal["stop", "length"]
     timings: Timings
     prompt_tokens: int
+    stop: str = ""
+
+    def after(self, earlier: Timings) -> Finish:
+        """The end of two streams that made one answer, the second of which went on where the first was left."""
+        later = self.timings
+        timings = msgspec.structs.replace(
+            earlier,
+            prompt_ms=earlier.prompt_ms + later.prompt_ms,
+            predicted_n=earlier.predicted_n + later.predicted_n,
+            predicted_ms=earlier.predicted_ms + later.predicted_ms,
+        )
+        return Finish(self.reason, timings, earlier.cache_n + earlier.prompt_n, self.stop)
 
 
-async def completion(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator[Piece | Finish, None]:
-    """Relay `/completion`: a prompt as text, an answer as text. `top` alternatives per token's log-probability."""
-    allowance = _Allowance(slot)
+async def completion(
+    slot: Slot, body: dict[str, Any], top: int = 0, tally: Tally | None = None
+) -> AsyncGenerator[Piece | Finish, None]:
+    """Relay `/completion`: a prompt as text, an answer as text. `top` alternatives per token's log-probability.
+
+    `tally`: the caller's own, to know what it cost until it hung up. A model that got stuck is stopped.
+    """
+    allowance = tally or Tally(slot)
+    stuck = _Stuck()
     async with aclosing(slot.stream("/completion", {**body, **_STREAMED, **allowance.asked})) as records:
         async for record in records:
             chunk = decode_completion(record)
@@ -45,11 +64,16 @@ async def completion(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGen
             if chunk.prompt_progress:
                 allowance.prompt(chunk.prompt_progress)
                 continue
+            if chunk.content and stuck.hears(chunk.content):
+                yield allowance.stuck(chunk.tokens_predicted - 1)
+                return
             if chunk.content or chunk.completion_probabilities:
                 yield Piece(chunk.content, logprobs=_logprobs(chunk.completion_probabilities, top))
             if chunk.stop:
                 reason: Literal["stop", "length"] = "length" if chunk.stop_type == "limit" else "stop"
-                yield Finish(reason, chunk.timings or NO_TIMINGS, allowance.prompt_tokens)
+                yield Finish(
+                    reason, chunk.timings or NO_TIMINGS, allowance.prompt_tokens, chunk.stopping_word
+                )
                 return
             if allowance.spent(chunk.timings):
                 yield allowance.finish()
@@ -57,9 +81,15 @@ async def completion(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGen
     raise RunnerDied("the engine's stream ended without a final record")
 
 
-async def chat(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator[Piece | Finish, None]:
-    """Relay `/v1/chat/completions`: messages in, text, thinking and tool calls out."""
-    allowance = _Allowance(slot)
+async def chat(
+    slot: Slot, body: dict[str, Any], top: int = 0, *, watched: bool = False
+) -> AsyncGenerator[Piece | Finish, None]:
+    """Relay `/v1/chat/completions`: messages in, text, thinking and tool calls out.
+
+    `watched`: a model that got stuck is stopped, as in `completion`.
+    """
+    allowance = Tally(slot)
+    stuck = _Stuck() if watched else None
     calls = _ToolCalls()
     reason: Literal["stop", "length"] | None = None
     asked = {**body, **_STREAMED, **allowance.asked}
@@ -75,6 +105,9 @@ async def chat(slot: Slot, body: dict[str, Any], top: int = 0) -> AsyncGenerator
                 delta = choice.delta
                 if delta.tool_calls:
                     calls.add(delta.tool_calls)
+                if stuck and delta.content and stuck.hears(delta.content):
+                    yield allowance.stuck(stuck.pieces - 1)
+                    return
                 if delta.content or delta.reasoning_content or choice.logprobs:
                     probabilities = choice.logprobs.content if choice.logprobs else None
                     yield Piece(
@@ -110,33 +143,72 @@ async def mute(
 _STREAMED = {"stream": True, "return_progress": True, "cache_prompt": True}
 
 
-class _Allowance:
-    """Holds a request to the context it was granted, which can be less than the slot's. The engine then has to count
-    aloud: not every record is a token, and not every token makes a record."""
+class Tally:
+    """What a request has cost so far. It also holds the request to the context it was granted, which can be less than
+    the slot's. For either the engine has to count aloud: not every record is a token, and not every token makes a
+    record."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: Slot, *, aloud: bool = False) -> None:
         self._context = slot.context
         self._held = slot.context < slot.runner_context
-        self._timings = NO_TIMINGS
-        self.asked = {"timings_per_token": True} if self._held else {}
+        self._begun = self._prompted = time.monotonic()
+        self._cached = 0
+        self.timings = NO_TIMINGS
         self.prompt_tokens = 0
+        self.aloud = aloud or self._held
+        self.asked = {"timings_per_token": True} if self.aloud else {}
 
     def prompt(self, progress: Progress) -> None:
         """Take in the prompt's length. Raises ContextExceeded before the first token is generated."""
         self.prompt_tokens = progress.total
+        self._cached = progress.cache
+        self._prompted = time.monotonic()
         if self._held and progress.total >= self._context:
             raise ContextExceeded(progress.total, self._context)
 
     def spent(self, timings: Timings | None) -> bool:
         """Whether there is no room for another token."""
-        if timings is None or not self._held:
+        if timings is None or not self.aloud:
             return False
-        self._timings = timings
-        return self.prompt_tokens + timings.predicted_n >= self._context
+        self.timings = timings
+        return self._held and self.prompt_tokens + timings.predicted_n >= self._context
 
     def finish(self) -> Finish:
         """The end that we make: the engine says nothing more to who hangs up."""
-        return Finish("length", self._timings, self.prompt_tokens)
+        return Finish("length", self.timings, self.prompt_tokens)
+
+    def stuck(self, tokens: int) -> Finish:
+        """The end that we make after so many tokens; the times are by our own clock."""
+        timings = self.timings
+        if timings is NO_TIMINGS:
+            timings = Timings(
+                cache_n=self._cached,
+                prompt_n=self.prompt_tokens - self._cached,
+                prompt_ms=(self._prompted - self._begun) * 1000,
+                predicted_n=tokens,
+                predicted_ms=(time.monotonic() - self._prompted) * 1000,
+            )
+        return Finish("stop", timings, self.prompt_tokens)
+
+
+class _Stuck:
+    """Counts the same piece in a row; blanks round it don't matter."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._times = 0
+        self.pieces = 0
+
+    def hears(self, text: str) -> bool:
+        """Whether this piece is one too many."""
+        self.pieces += 1
+        text = text.strip()
+        if text != self._last:
+            self._last = text
+            self._times = 1
+            return False
+        self._times += 1
+        return self._times >= MOST_REPEATS
 
 
 class _ToolCalls:
@@ -163,7 +235,7 @@ class _ToolCalls:
                 arguments = json.loads(self._arguments.get(index) or "{}")
             except json.JSONDecodeError:
                 continue
-            ident = self._ids.get(index) or "call_" + "".join(random.choices(_ID_LETTERS, k=8))  # noqa: S311 - a label
+            ident = self._ids.get(index) or call_id()
             function = {"index": index, "name": self._names[index], "arguments": arguments}
             calls.append({"id": ident, "function": function})
         return tuple(calls)

@@ -39,7 +39,7 @@ class Service:
 
     async def count(self, ask: ChatAsk) -> int:
         """How many tokens the prompt of a chat has."""
-        return await count.count(self.models, self.herd, ask, self.unload)
+        return await count.count(self.models, self.herd, ask)
 
     async def embed(self, ask: EmbedAsk) -> Embedded:
         """One vector per text."""

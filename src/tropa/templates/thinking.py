@@ -28,6 +28,11 @@ class ThinkingParser:
         self._held = ""
 
     @property
+    def thinking(self) -> bool:
+        """Whether a thought has begun and not ended."""
+        return self._state in (_State.OPENED, _State.THINKING)
+
+    @property
     def answering(self) -> bool:
         """Whether all that comes now is content."""
         return self._state is _State.ANSWERING

@@ -10,10 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from tropa.server.native import records
 from tropa.server.requests import decode
-from tropa.server.respond import read_body, send_bytes, send_lines, while_connected
+from tropa.server.respond import JSON, read_body, send_bytes, send_lines, while_connected
 from tropa.service import keepalive
 from tropa.service.asks import ChatAsk, GenerateAsk
-from tropa.service.events import End, Event, Rendered
+from tropa.service.events import Dropped, End, Event, Rendered
 from tropa.service.service import Service
 
 
@@ -84,14 +84,23 @@ async def _answer(
         if stream:
             first = await anext(events)
             if not _stands_alone(first):
-                await send_lines(send, _records(model, first, events, encode))
+                lines = _records(model, first, events, encode)
+                await send_lines(send, lines, *_headers(records.dropped(first)))
                 return
             await send_bytes(send, encode(model, first))
             return
         collected = records.Collected()
         async for event in events:
             collected.add(event)
-        await send_bytes(send, whole(collected, model))
+        headers = _headers(collected.dropped)
+        await send_bytes(send, whole(collected, model), 200, JSON, *headers)
+
+
+def _headers(dropped: Dropped | None) -> list[tuple[bytes, bytes]]:
+    """Says at once, before any token, what was left out of the prompt."""
+    if dropped is None:
+        return []
+    return [(b"tropa-truncated", f"messages={dropped.messages}, tokens={dropped.tokens}".encode())]
 
 
 def _stands_alone(event: Event) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from tropa.server.clock import now_utc
-from tropa.service.events import End, Event, Piece, Rendered
+from tropa.service.events import Dropped, End, Event, Piece, Rendered
 
 _encode = msgspec.json.encode
 
@@ -36,6 +36,9 @@ class ChatRecord(Struct, omit_defaults=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    truncated: Dropped | None = None
 
 
 class GenerateRecord(Struct, omit_defaults=True):
@@ -52,6 +55,9 @@ class GenerateRecord(Struct, omit_defaults=True):
     prompt_eval_duration: int = 0
     eval_count: int = 0
     eval_duration: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    truncated: Dropped | None = None
     tool_calls: tuple[dict[str, Any], ...] = ()
     debug_info: dict[str, Any] | None = field(default=None, name="_debug_info")
     logprobs: tuple[dict[str, Any], ...] = ()
@@ -98,7 +104,8 @@ def generate(model: str, event: Event) -> bytes:
 
 
 def metrics(end: End) -> dict[str, Any]:
-    """The six numbers of a final record."""
+    """The six numbers of a final record, and ours: what the prompt had before anything was dropped, what of it the
+    cache held, and what was dropped."""
     counts = end.counts
     return {
         "total_duration": counts.total_ns,
@@ -107,6 +114,9 @@ def metrics(end: End) -> dict[str, Any]:
         "prompt_eval_duration": counts.prompt_ns,
         "eval_count": counts.tokens,
         "eval_duration": counts.generation_ns,
+        "prompt_tokens": counts.prompt_tokens + (end.dropped.tokens if end.dropped else 0),
+        "cached_tokens": counts.cached_tokens,
+        "truncated": end.dropped,
     }
 
 
@@ -115,6 +125,11 @@ def debug_info(event: Rendered) -> dict[str, Any]:
     if event.images:
         info["image_count"] = event.images
     return info
+
+
+def dropped(event: Event) -> Dropped | None:
+    """What the first event of an answer says was left out of the prompt."""
+    return event.dropped if isinstance(event, Piece | End) else None
 
 
 class Collected:
@@ -135,6 +150,11 @@ class Collected:
             self._thinking.append(event.thinking)
             self._calls.extend(event.tool_calls)
             self._logprobs.extend(event.logprobs)
+
+    @property
+    def dropped(self) -> Dropped | None:
+        """What was left out of the prompt."""
+        return dropped(self._last)
 
     def chat(self, model: str) -> bytes:
         """The object of a chat."""

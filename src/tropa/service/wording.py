@@ -1,0 +1,258 @@
+"""How a conversation is put to an engine, and how its answer is heard.
+
+Either the engine renders the messages and tells thinking and tool calls from text itself (`EngineWording`), or the
+prompt is text of our making and so is the hearing (`TextWording`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tropa.runners.herd import Slot
+from tropa.service import prompt as questions
+from tropa.service import relay
+from tropa.service.events import Piece
+from tropa.service.history import Message
+from tropa.service.listening import Listener
+from tropa.service.messages import as_openai, marked, pictures
+from tropa.service.prompt import Prompt
+from tropa.service.relay import Finish, Tally
+from tropa.service.templating import rendered as render
+from tropa.service.vocabulary import vocabulary
+from tropa.templates.thinking import ThinkingParser
+from tropa.templates.toolcalls import ToolCallParser
+
+if TYPE_CHECKING:
+    from tropa.templates.template import Template
+
+IMAGE_TOKENS = 768
+"""What an image counts for before the engine has looked at it."""
+
+Render = Callable[[Slot, Sequence[Message]], Awaitable[Prompt]]
+
+
+class Wording(Protocol):
+    """One per request: it remembers what was said."""
+
+    async def prompt(self, slot: Slot, messages: Sequence[Message]) -> Prompt:
+        """The text that the engine is given."""
+        ...
+
+    async def count(self, slot: Slot, messages: Sequence[Message]) -> int:
+        """How many tokens that is."""
+        ...
+
+    def run(
+        self, slot: Slot, messages: Sequence[Message], body: dict[str, Any]
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        """The answer. Raises ContextExceeded before its first piece."""
+        ...
+
+    async def transcript(self, slot: Slot) -> str:
+        """After `run`: the prompt and all that the model wrote."""
+        ...
+
+
+@dataclass(slots=True)
+class EngineWording:
+    """The engine renders, by the template in the GGUF. `told`: what it is told besides the messages.
+
+    `watched`: a model that got stuck is stopped, and what it says is kept for the transcript.
+    """
+
+    told: Mapping[str, Any]
+    top: int = 0
+    watched: bool = False
+    _said: Sequence[Message] = ()
+    _heard: list[str] = field(default_factory=list)
+
+    async def prompt(self, slot: Slot, messages: Sequence[Message]) -> Prompt:
+        text = await questions.render(slot, [*map(as_openai, messages)], self.told)
+        return Prompt(text, [""] * pictures(messages))
+
+    async def count(self, slot: Slot, messages: Sequence[Message]) -> int:
+        prompt = await self.prompt(slot, messages)
+        return await questions.length(slot, prompt.text) + IMAGE_TOKENS * len(prompt.images)
+
+    async def run(
+        self, slot: Slot, messages: Sequence[Message], body: dict[str, Any]
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        self._said = messages
+        asked = {**body, **self.told, "messages": [*map(as_openai, messages)]}
+        async with aclosing(relay.chat(slot, asked, self.top, watched=self.watched)) as events:
+            async for event in events:
+                if self.watched and isinstance(event, Piece):
+                    self._heard.append(event.text)
+                yield event
+
+    async def transcript(self, slot: Slot) -> str:
+        return (await self.prompt(slot, self._said)).text + "".join(self._heard)
+
+
+@dataclass(slots=True)
+class TextWording:
+    """The prompt is text; `render` makes it. `thinking` and `calls` say what to listen for: the tags of a thought; the
+    tag of a tool call and the names of the tools."""
+
+    render: Render
+    thinking: tuple[str, str] | None = None
+    calls: tuple[str, Sequence[str]] | None = None
+    top: int = 0
+    needs_engine: bool = False
+    """Whether `render` asks the slot's engine."""
+    _prompt: Prompt = field(default_factory=lambda: Prompt(""))
+    _heard: list[str] = field(default_factory=list)
+
+    async def prompt(self, slot: Slot, messages: Sequence[Message]) -> Prompt:
+        return await self.render(slot, messages)
+
+    async def count(self, slot: Slot, messages: Sequence[Message]) -> int:
+        prompt = await self.render(slot, messages)
+        text = (await vocabulary(slot)).undoubled(prompt.text)
+        return await questions.length(slot, text) + IMAGE_TOKENS * len(prompt.images)
+
+    async def transcript(self, slot: Slot) -> str:
+        return self._prompt.text + "".join(self._heard)
+
+    async def run(
+        self, slot: Slot, messages: Sequence[Message], body: dict[str, Any]
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        self._prompt = await self.render(slot, messages)
+        self._heard = []
+        asked = {**body, "prompt": (await vocabulary(slot)).given(self._prompt)}
+        listener = self._listener() if body.get("n_predict") != 0 else None
+        if listener is None:
+            answer = self._plainly(slot, asked)
+        elif "json_schema" in asked:
+            answer = self._in_two_steps(slot, asked, listener)
+        else:
+            answer = self._listening(slot, asked, listener)
+        async with aclosing(answer) as events:
+            async for event in events:
+                yield event
+
+    def _listener(self) -> Listener | None:
+        if self.thinking is None and self.calls is None:
+            return None
+        thinking = None
+        if self.thinking:
+            opening, closing = self.thinking
+            thinking = ThinkingParser(opening, closing, inside=self._prompt.text.rstrip().endswith(opening))
+        return Listener(thinking, ToolCallParser(*self.calls) if self.calls else None)
+
+    def _shown(self) -> dict[str, Any]:
+        """Tags can be special tokens, which an engine leaves out of its text unless it is asked not to."""
+        tags = [*(self.thinking or ())]
+        if self.calls:
+            tag = self.calls[0]
+            tags += [tag, tag.split()[0]]
+        return {"preserved_tokens": tags}
+
+    async def _plainly(self, slot: Slot, asked: dict[str, Any]) -> AsyncGenerator[Piece | Finish, None]:
+        async with aclosing(relay.completion(slot, asked, self.top)) as events:
+            async for event in events:
+                if isinstance(event, Piece):
+                    self._heard.append(event.text)
+                yield event
+
+    async def _listening(
+        self, slot: Slot, asked: dict[str, Any], listener: Listener
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        async with aclosing(relay.completion(slot, {**asked, **self._shown()}, self.top)) as events:
+            async for event in events:
+                if isinstance(event, Piece):
+                    self._heard.append(event.text)
+                    for piece in listener.feed(event):
+                        yield piece
+                else:
+                    for piece in listener.finish():
+                        yield piece
+                    yield event
+
+    async def _in_two_steps(
+        self, slot: Slot, asked: dict[str, Any], listener: Listener
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        """A form is for the answer, not for the thinking before it and not for a tool call instead of it. So the model
+        first speaks freely, and where its answer begins it is asked again, held to the form."""
+        free = {key: value for key, value in asked.items() if key != "json_schema"} | self._shown()
+        tally = Tally(slot, aloud=True)
+        ended: Finish | None = None
+        async with aclosing(relay.completion(slot, free, self.top, tally)) as events:
+            async for event in events:
+                if isinstance(event, Finish):
+                    ended = event
+                    pieces = listener.finish()
+                else:
+                    self._heard.append(event.text)
+                    pieces = listener.feed(event)
+                free_to_say = listener.called or (ended is not None and ended.reason == "length")
+                for piece in pieces:
+                    if free_to_say or not piece.text:
+                        yield piece
+                if ended is not None and free_to_say:
+                    yield ended
+                if ended is not None or (not free_to_say and any(piece.text.strip() for piece in pieces)):
+                    break
+        if ended is not None and free_to_say:
+            return
+        spent = ended.timings if ended else tally.timings
+        raw = "".join(self._heard)
+        thought = raw[: len(raw) - listener.answer]
+        if listener.thinking and self.thinking:  # it ended in the middle of its thoughts
+            thought += f"{self.thinking[1]}\n\n"
+        self._heard = [thought]
+        if (allowed := asked.get("n_predict", -1)) > 0:
+            if allowed <= spent.predicted_n:
+                yield Finish("length", spent, tally.prompt_tokens)
+                return
+            asked = {**asked, "n_predict": allowed - spent.predicted_n}
+        again = Prompt(self._prompt.text + thought, self._prompt.images)
+        asked = {**asked, "prompt": (await vocabulary(slot)).given(again)}
+        async with aclosing(self._plainly(slot, asked)) as events:
+            async for event in events:
+                if isinstance(event, Finish):
+                    yield event.after(spent)
+                else:
+                    yield event
+
+
+def by_template(template: Template, tools: Sequence[Mapping[str, Any]], think: bool | str | None) -> Render:
+    """Render with a template of ours. It may come from anywhere, so its time is not the event loop's."""
+
+    async def rendered(_: Slot | None, messages: Sequence[Message]) -> Prompt:
+        with_marks, images = marked(messages)
+        return Prompt(await asyncio.to_thread(render, template, with_marks, tools, think), images)
+
+    return rendered
+
+
+def by_engine(told: Mapping[str, Any]) -> Render:
+    """Let the engine render, and take its text."""
+
+    async def rendered(slot: Slot, messages: Sequence[Message]) -> Prompt:
+        return Prompt(await questions.render(slot, [*map(as_openai, messages)], told))
+
+    return rendered
+
+
+def as_it_is(prompt: Prompt) -> Render:
+    """This text, whatever the messages."""
+
+    async def rendered(_slot: Slot | None, _messages: Sequence[Message]) -> Prompt:
+        return prompt
+
+    return rendered
+
+
+def after(context: Sequence[int], render: Render) -> Render:
+    """The text of an earlier `context`, then what `render` makes."""
+
+    async def rendered(slot: Slot, messages: Sequence[Message]) -> Prompt:
+        prompt = await render(slot, messages)
+        return Prompt(await questions.text(slot, context) + prompt.text, prompt.images)
+
+    return rendered

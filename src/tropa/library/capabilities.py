@@ -1,20 +1,26 @@
 """What a model can do, and which of its templates is used. One list, for tags and for show alike.
 
 A model may bring two templates: a Go one from its Modelfile and a Jinja one inside the GGUF. The rules for
-choosing are the reference's (`spec/templates.md` §7, §11), save that the answer does not depend on who asks.
+choosing are the reference's, save that the answer does not depend on who asks.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
+from functools import lru_cache
 
 from tropa.library.header import Header
 
 COMPLETION, EMBEDDING, VISION, AUDIO = "completion", "embedding", "vision", "audio"
 TOOLS, INSERT, THINKING = "tools", "insert", "thinking"
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_BLOCK = re.compile(r"(if|with|block|define|range|end)\b")
+
+@dataclass(frozen=True, slots=True)
+class _Go:
+    """What a Go template tells."""
+
+    capabilities: frozenset[str] = frozenset()
+    takes_tool_results: bool = False
 
 
 def capabilities(
@@ -49,8 +55,13 @@ def uses_jinja(template: str | None, jinja: str | None) -> bool:
         return bool(jinja)
     ours, theirs = go_capabilities(template), jinja_capabilities(jinja)
     if len(theirs) > len(ours):
-        return not _go_tool_results(template) or _jinja_tool_results(jinja)
-    return theirs == ours and TOOLS in ours and _jinja_tool_results(jinja) and not _go_tool_results(template)
+        return not _go(template).takes_tool_results or _jinja_tool_results(jinja)
+    return (
+        theirs == ours
+        and TOOLS in ours
+        and _jinja_tool_results(jinja)
+        and not _go(template).takes_tool_results
+    )
 
 
 def jinja_capabilities(jinja: str | None) -> frozenset[str]:
@@ -65,43 +76,21 @@ def jinja_capabilities(jinja: str | None) -> frozenset[str]:
 
 
 def go_capabilities(template: str) -> frozenset[str]:
-    found = set()
-    actions = [match[1] for match in _ACTION.finditer(template)]
-    if any(_mentions("Tools", action) for action in actions):
-        found.add(TOOLS)
-    if any(_mentions("Suffix", action) for action in actions):
-        found.add(INSERT)
-    if _thinks(actions):
-        found.add(THINKING)
-    return frozenset(found)
+    """None where the text is no template: the model is listed all the same, and says why when it is asked."""
+    return _go(template).capabilities
 
 
-def _thinks(actions: list[str]) -> bool:
-    """A `.Thinking` whose nearest `range` goes over the messages."""
-    blocks: list[str] = []
-    for action in actions:
-        word = _BLOCK.match(action)
-        kind = word[1] if word else ""
-        ranges = [each for each in blocks if each.startswith("range")]
-        if ranges and _mentions("Messages", ranges[-1]) and _mentions("Thinking", action):
-            return True
-        if kind == "end" and blocks:
-            blocks.pop()
-        elif kind and kind != "end":
-            blocks.append(action)
-    return False
+@lru_cache(maxsize=512)
+def _go(text: str) -> _Go:
+    """Parsing takes milliseconds, a listing asks for all models, and most of them share a few templates."""
+    from tropa.templates.errors import TemplateSyntaxError
+    from tropa.templates.template import Template
 
-
-def _mentions(field: str, action: str) -> bool:
-    return re.search(rf"\.{field}\b", action) is not None
-
-
-def _go_tool_results(template: str) -> bool:
-    actions = [match[1] for match in _ACTION.finditer(template)]
-    variables = all(any(_mentions(name, action) for action in actions) for name in ("Tools", "ToolCalls"))
-    return variables and any(
-        mark in template for mark in ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
-    )
+    try:
+        template = Template.parse(text)
+    except TemplateSyntaxError:
+        return _Go()
+    return _Go(template.capabilities, template.takes_tool_results)
 
 
 def _jinja_tool_results(jinja: str) -> bool:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +91,7 @@ def plan(source: GGUF, kind: FileType) -> Plan:
     return Plan(source, kind, targets)
 
 
-def quantize(plan: Plan, out: Sink, *, threads: int | None = None) -> Iterator[int]:
+def quantize(plan: Plan, out: Sink, *, threads: int | None = None) -> Generator[int, None, None]:
     """Write the new file, telling now and then how many bytes of the source are done.
 
     Raises QuantizerFailed. Dropping the iterator ends the work.

@@ -69,8 +69,8 @@ class Engine:
     def convert(self, part: Part, data: bytes) -> bytes:
         """The same rows in the type they are to have."""
         library, count = self._library, part.rows * part.row
+        self._check(part, part.source, data, len(data))
         if part.source == part.target:
-            self._check(part, data, len(data))
             return data
         if part.source == F32:
             numbers: Any = data
@@ -83,11 +83,11 @@ class Engine:
         wrote = library.ggml_quantize_chunk(part.target, numbers, result, 0, part.rows, part.row, None)
         if wrote != size:
             raise Failed(f"tensor {part.name!r}: {wrote} bytes came out instead of {size}")
-        self._check(part, result, size)
+        self._check(part, part.target, result, size)
         return result.raw
 
-    def _check(self, part: Part, data: Any, size: int) -> None:
-        if not self._library.ggml_validate_row_data(part.target, data, size):
+    def _check(self, part: Part, kind: int, data: Any, size: int) -> None:
+        if not self._library.ggml_validate_row_data(kind, data, size):
             raise Failed(
                 f"tensor {part.name!r} holds numbers that are not finite (NaN or infinity): damaged?"
             )

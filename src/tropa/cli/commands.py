@@ -18,6 +18,7 @@ ENVIRONMENT = {
     "OLLAMA_DEBUG": "more about what happens in the log (1)",
     "OLLAMA_FLASH_ATTENTION": "flash attention on or off; unset: as the engine thinks best",
     "OLLAMA_KV_CACHE_TYPE": "type of the context cache: f16, q8_0 or q4_0 (default f16)",
+    "OLLAMA_GO_TEMPLATE": "use a model's Go template (1) or its GGUF's own (0); unset: the better one",
     "OLLAMA_GPU_OVERHEAD": "bytes to leave free on each GPU",
     "OLLAMA_SCHED_SPREAD": "spread every model over all GPUs",
     "OLLAMA_NOPRUNE": "keep blobs that no model uses",

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import models
 from tests.support.places import short_folder
+from tests.support.processes import gone, until
 from tests.support.server import Answer, Server, serving
 
 ABSENT = "sha256:" + 64 * "0"
@@ -97,7 +98,6 @@ REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "", "from": "tiny"}, 400, "invalid model name"),
     ({"model": "bad name", "from": "tiny"}, 400, "invalid model name"),
     ({"model": "bad", "from": "bad name"}, 400, "invalid model name"),
-    ({"model": "bad", "from": "nosuch"}, 404, "model 'nosuch' not found"),
     ({"model": "bad", "files": {"a.gguf": ABSENT}}, 404, f'blob "{ABSENT}" not found'),
     ({"model": "bad", "files": {"a.gguf": "zz"}}, 400, "invalid digest format"),
     ({"model": "bad", "files": {"../a.gguf": ABSENT}}, 400, "file path must be relative"),
@@ -115,11 +115,35 @@ def test_a_request_that_cannot_be_followed(
     assert streamed.lines[-1] == {"error": error} if streamed.status == 200 else streamed.error == error
 
 
+def test_a_base_that_is_not_here_is_pulled_first(server: Server) -> None:
+    nowhere = "127.0.0.1:1/library/nosuch"  # nothing listens there
+    streamed = server.post("/api/create", {"model": "bad", "from": nowhere})
+    assert streamed.lines[0] == {"status": "pulling manifest"}
+    assert streamed.lines[-1]["error"].startswith("pull model manifest: ")
+    assert "127.0.0.1:1" in streamed.lines[-1]["error"]
+    assert server.post("/api/create", {"model": "bad", "from": nowhere, "stream": False}).status >= 400
+
+
 @pytest.mark.parametrize("field", ["quantize", "quantization"])
-def test_quantizing_is_said_to_be_missing(server: Server, field: str) -> None:
+def test_quantizing_what_is_packed_already_is_refused(server: Server, field: str) -> None:
     answer = server.post("/api/create", {"model": "bad", "from": "tiny", field: "Q4_K_M", "stream": False})
     assert answer.status == 400
-    assert "not supported yet" in answer.error
+    assert answer.error.startswith("quantization is only supported for F16, BF16 and F32 models")
+    answer = server.post("/api/create", {"model": "bad", "from": "tiny", field: "Q4_K_X", "stream": False})
+    assert answer.status == 400
+    assert answer.error.startswith("unsupported quantization type Q4_K_X - supported types are F32")
+
+
+def test_a_client_that_leaves_ends_the_quantizing(server: Server, tmp_path: Path) -> None:
+    big = models.llama(tmp_path / "big.gguf", width=1024, layers=8, heads=8, vocab=4000)
+    files = {"big.gguf": server.upload(big)}
+    before = server.children()
+    with server.stream("/api/create", model="bad", files=files, quantize="IQ3_S") as records:
+        assert next(r for r in records if r.get("completed"))["status"] == "quantizing F16 model to IQ3_S"
+        (worker,) = server.children() - before
+    assert gone(worker, within=10)
+    until(lambda: not list((server.models / "blobs").glob(".tropa-*")), "what was half made is removed")
+    assert server.post("/api/show", model="bad").status == 404
 
 
 # Blobs.

@@ -6,7 +6,7 @@ model is made of is claimed first, so that no other process removes it meanwhile
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ from tropa.library.recipe import Recipe
 from tropa.library.status import SUCCESS, Status
 
 
-def create(library: Library, recipe: Recipe, *, pull: Pull | None = None) -> Iterator[Status]:
+def create(library: Library, recipe: Recipe, *, pull: Pull | None = None) -> Generator[Status, None, None]:
     """Make the model, telling how it goes; ends with `success`, or by raising. Each step may block on the
     disk.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from tropa.library.show import show as show_model
 from tropa.library.status import SUCCESS, Status
 from tropa.server.clock import local
 from tropa.server.native.details import details
+from tropa.server.native.steps import in_threads
 from tropa.server.native.transfer import Transfers
 from tropa.server.requests import decode
 from tropa.server.respond import (
@@ -110,26 +111,20 @@ async def create(library: Library, transfers: Transfers, scope: Scope, receive: 
         await send_error(send, exc, b"application/json")
 
 
-async def _tell(send: Send, steps: Iterator[Status], stream: bool) -> None:
+async def _tell(send: Send, steps: Generator[Status, None, None], stream: bool) -> None:
     if stream:
         await send_lines(send, _lines(steps))
         return
-    async with aclosing(_in_threads(steps)) as statuses:
+    async with aclosing(in_threads(steps)) as statuses:
         async for _ in statuses:
             pass
     await send_bytes(send, msgspec.json.encode(SUCCESS), content_type=b"application/json")
 
 
-async def _lines(steps: Iterator[Status]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(_in_threads(steps)) as statuses:
+async def _lines(steps: Generator[Status, None, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(in_threads(steps)) as statuses:
         async for status in statuses:
             yield msgspec.json.encode(status) + b"\n"
-
-
-async def _in_threads(steps: Iterator[Status]) -> AsyncGenerator[Status, None]:
-    """The same statuses, each step of the work done in a thread: it blocks on the disk."""
-    while (status := await asyncio.to_thread(next, steps, None)) is not None:
-        yield status
 
 
 async def head_blob(library: Library, scope: Scope, receive: Receive, send: Send) -> None:

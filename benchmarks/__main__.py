@@ -22,6 +22,7 @@ NAMES = (
     "fairness",
     "memory_prediction",
     "scheduler_cost",
+    "convert",
 )
 LIMIT = 3600.0  # seconds for one benchmark
 HERE = Path(__file__).resolve().parent

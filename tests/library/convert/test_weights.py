@@ -120,7 +120,8 @@ def float8(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The nearest codes."""
     table = numbers.wide("F8_E4M3", np.arange(256, dtype="u1"))
     table = np.where(np.isnan(table), np.inf, table)
-    return np.abs(values[..., None] - table).argmin(-1).astype("u1")
+    found: NDArray[np.uint8] = np.abs(values[..., None] - table).argmin(-1).astype("u1")
+    return found
 
 
 SCALES = [

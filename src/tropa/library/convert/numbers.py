@@ -4,6 +4,7 @@ float8, so these go by their bits.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -48,8 +49,12 @@ def narrow(values: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 def largest(dtype: str, stored: NDArray[Any]) -> float:
     """The largest finite magnitude."""
-    found = np.abs(wide(dtype, stored))
-    return float(np.max(found, initial=0.0, where=np.isfinite(found)))
+    values = wide(dtype, stored)
+    found = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    if math.isfinite(found):
+        return found
+    whole = np.abs(values)
+    return float(np.max(whole, initial=0.0, where=np.isfinite(whole)))
 
 
 def scaled(stored: NDArray[Any], scale: NDArray[np.float32], block: tuple[int, int]) -> NDArray[np.uint16]:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench tiny clean
+.PHONY: help demo test soak check format bench tiny goldens clean
 
 help:  ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
@@ -41,6 +41,11 @@ tiny: $(VENV)/.train  ## Train the bundled model anew (within an hour on 2 cores
 	@echo "== tiny: training, export and verification"
 	@$(RUN) -m training.tiny
 
+goldens: $(VENV)/.goldens  ## Ask transformers again what the golden files say, and the engine whether it agrees
+	@echo "== goldens: see docs/goldens.md"
+	@$(RUN) -m tests.goldens.make $(ARGS)
+	@$(RUN) -m pytest tests/goldens tests/library/convert
+
 clean:  ## Remove what make made
 	rm -rf $(VENV) build dist
 
@@ -59,4 +64,9 @@ $(VENV)/.develop: $(VENV)/.runtime
 $(VENV)/.train: $(VENV)/.runtime
 	@echo "== setting up what training needs"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@
+
+$(VENV)/.goldens: $(VENV)/.develop
+	@echo "== setting up what the goldens need (torch and transformers: about 1 GB)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[goldens]'
 	@touch $@

@@ -50,6 +50,8 @@ class ChatAsk(Sampled):
     tools, or only that one."""
     parallel_tool_calls: bool | None = None
     """Whether one answer may hold several calls; None: as the model's template has it."""
+    name_stop: bool = False
+    """Whether the end has to say which stop sequence it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,16 @@ async def chat(
 def word(model: Model, ask: ChatAsk, think: bool | str | None, go_template: bool | None) -> Wording:
     """How this chat is put to the engine. Raises TemplateSyntaxError."""
     template = templating.chosen(model, go_template)
+    # A call that is required is asked for by its form (toolchoice.py): there is nothing to choose, nor to listen for.
+    choosing = bool(ask.tools) and ask.tool_choice == "auto"
     if template is None:
-        return EngineWording({**told(think), **_tools(ask)}, ask.top_logprobs)
+        words = {**told(think), **_tools(ask)}
+        return EngineWording(words, ask.top_logprobs, choosing=choosing, name_stop=ask.name_stop)
     names = [str((tool.get("function") or {}).get("name", "")) for tool in ask.tools]
     return TextWording(
         by_template(template, ask.tools, think),
         thinking=template.thinking if think else None,
-        calls=(template.tool_tag or "{", [name for name in names if name]) if ask.tools else None,
+        calls=(template.tool_tag or "{", [name for name in names if name]) if choosing else None,
         top=ask.top_logprobs,
     )
 
@@ -77,7 +80,7 @@ def _tools(ask: ChatAsk) -> dict[str, Any]:
     """In the words of an engine that renders them and finds the calls itself."""
     if not ask.tools:
         return {}
-    found: dict[str, Any] = {"tools": list(ask.tools), "tool_choice": ask.tool_choice}
+    found: dict[str, Any] = {"tools": list(ask.tools), "tool_choice": "auto"}
     if ask.parallel_tool_calls is not None:
         found["parallel_tool_calls"] = ask.parallel_tool_calls
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from tropa.runners.errors import ContextExceeded, EngineRefused, RunnerDied
 from tropa.runners.herd import Slot
 from tropa.runners.reply import EngineFault, Progress, Timings, ToolCallPiece, decode_chat, decode_completion
 from tropa.service.events import Piece, call_id
+from tropa.service.stopping import Stopper
 
 NO_TIMINGS = Timings()
 MOST_REPEATS = 32
@@ -82,13 +83,21 @@ async def completion(
 
 
 async def chat(
-    slot: Slot, body: dict[str, Any], top: int = 0, *, watched: bool = False
+    slot: Slot,
+    body: dict[str, Any],
+    top: int = 0,
+    *,
+    watched: bool = False,
+    stops: Sequence[str] = (),
+    tally: Tally | None = None,
 ) -> AsyncGenerator[Piece | Finish, None]:
     """Relay `/v1/chat/completions`: messages in, text, thinking and tool calls out.
 
-    `watched`: a model that got stuck is stopped, as in `completion`.
+    `watched`: a model that got stuck is stopped, as in `completion`. `stops`: looked for here, in what is neither
+    thinking nor a call, so that the end can name the one that was met.
     """
-    allowance = Tally(slot)
+    allowance = tally or Tally(slot, aloud=bool(stops))
+    stopper = Stopper(stops) if stops else None
     stuck = _Stuck() if watched else None
     calls = _ToolCalls()
     reason: Literal["stop", "length"] | None = None
@@ -108,21 +117,32 @@ async def chat(
                 if stuck and delta.content and stuck.hears(delta.content):
                     yield allowance.stuck(stuck.pieces - 1)
                     return
-                if delta.content or delta.reasoning_content or choice.logprobs:
+                text = delta.content or ""
+                if stopper and text:
+                    text = stopper.feed(text)
+                if text or delta.reasoning_content or choice.logprobs:
                     probabilities = choice.logprobs.content if choice.logprobs else None
                     yield Piece(
-                        delta.content or "",
+                        text,
                         delta.reasoning_content or "",
                         logprobs=_logprobs(probabilities, top),
                     )
+                if stopper and stopper.found:
+                    allowance.spent(chunk.timings)
+                    yield Finish("stop", allowance.timings, allowance.prompt_tokens, stopper.found)
+                    return
                 if choice.finish_reason:
                     reason = "length" if choice.finish_reason == "length" else "stop"
             if chunk.timings and reason:
+                if stopper and (rest := stopper.finish()):
+                    yield Piece(rest)
                 if found := calls.whole():
                     yield Piece(tool_calls=found)
                 yield Finish(reason, chunk.timings, allowance.prompt_tokens)
                 return
             if reason is None and allowance.spent(chunk.timings):
+                if stopper and (rest := stopper.finish()):
+                    yield Piece(rest)
                 yield allowance.finish()
                 return
     raise RunnerDied("the engine's stream ended without a final record")

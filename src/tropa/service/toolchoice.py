@@ -21,9 +21,7 @@ from tropa.service.events import End, Event, Piece, call_id
 def forced(ask: ChatAsk) -> ChatAsk:
     """The ask whose answer, whatever the model, is the JSON text of one call; of several, if they were asked for."""
     several = ask.parallel_tool_calls is True
-    return replace(
-        ask, tool_choice="auto", parallel_tool_calls=None, format=schema(ask.tools, several=several)
-    )
+    return replace(ask, parallel_tool_calls=None, format=schema(ask.tools, several=several))
 
 
 def schema(tools: Sequence[Mapping[str, Any]], *, several: bool) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from tropa.runners.herd import Slot
 from tropa.service import prompt as questions
 from tropa.service import relay
@@ -61,12 +63,16 @@ class Wording(Protocol):
 class EngineWording:
     """The engine renders, by the template in the GGUF. `told`: what it is told besides the messages.
 
-    `watched`: a model that got stuck is stopped, and what it says is kept for the transcript.
+    `watched`: a model that got stuck is stopped, and what it says is kept for the transcript. `choosing`: the model may
+    call a tool instead of answering, also where the answer has to have a form.
     """
 
     told: Mapping[str, Any]
     top: int = 0
     watched: bool = False
+    choosing: bool = False
+    name_stop: bool = False
+    """Stop sequences are looked for here: such an engine does not say which one it met."""
     _said: Sequence[Message] = ()
     _heard: list[str] = field(default_factory=list)
 
@@ -83,11 +89,45 @@ class EngineWording:
     ) -> AsyncGenerator[Piece | Finish, None]:
         self._said = messages
         asked = {**body, **self.told, "messages": [*map(as_openai, messages)]}
-        async with aclosing(relay.chat(slot, asked, self.top, watched=self.watched)) as events:
+        if self.told.get("tools"):
+            # With tools the engine streams no log-probabilities by this name, but it does by the other.
+            asked.pop("logprobs", None), asked.pop("top_logprobs", None)
+        if self.choosing and "json_schema" in asked:
+            answer = self._call_or_form(slot, asked)
+        else:
+            stops = asked.pop("stop", ()) if self.name_stop else ()
+            answer = relay.chat(slot, asked, self.top, watched=self.watched, stops=stops)
+        async with aclosing(answer) as events:
             async for event in events:
                 if self.watched and isinstance(event, Piece):
                     self._heard.append(event.text)
                 yield event
+
+    async def _call_or_form(self, slot: Slot, asked: dict[str, Any]) -> AsyncGenerator[Piece | Finish, None]:
+        """An engine that is told of a form lets the model call no tool. So the model first speaks freely; only if it
+        answers instead of calling is it asked again, held to the form."""
+        free = {key: value for key, value in asked.items() if key != "json_schema"}
+        tally = Tally(slot, aloud=True)
+        called = False
+        async with aclosing(relay.chat(slot, free, self.top, tally=tally)) as events:
+            async for event in events:
+                if isinstance(event, Finish):
+                    if called or event.reason == "length":
+                        yield event
+                        return
+                    tally.timings = event.timings
+                    break
+                called = called or bool(event.tool_calls)
+                if event.text.strip() and not called:
+                    break
+                if event.thinking or event.tool_calls:
+                    yield msgspec.structs.replace(event, text="")
+        async with aclosing(relay.chat(slot, asked, self.top)) as events:
+            async for event in events:
+                if isinstance(event, Finish):
+                    yield event.after(tally.timings)
+                elif event.text or not event.thinking:  # what it thinks, it has said before
+                    yield msgspec.structs.replace(event, thinking="")
 
     async def transcript(self, slot: Slot) -> str:
         return (await self.prompt(slot, self._said)).text + "".join(self._heard)

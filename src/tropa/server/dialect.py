@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -17,9 +17,11 @@ from tropa.server.errors import status_of, text_of
 from tropa.server.respond import ClientGone, send_bytes
 from tropa.server.sse import Header
 from tropa.service.errors import BadFormat, BadOption
+from tropa.service.events import Event, Rendered
 
 log = logging.getLogger("tropa.server")
 
+T = TypeVar("T")
 INTERNAL = "internal error, check tropa server logs for details"
 
 Handler = Callable[..., Awaitable[None]]
@@ -56,6 +58,27 @@ def headers_for(error: Exception) -> list[Header]:
         isinstance(error, Refused) and error.refusal in (Refusal.QUEUE_FULL, Refusal.SHUTDOWN)
     )
     return [(b"retry-after", b"1")] if again else []
+
+
+def truncated(event: Event) -> list[Header]:
+    """Of the first event of an answer, or the last: what was left out of the prompt, told before any token."""
+    dropped = None if isinstance(event, Rendered) else event.dropped
+    if dropped is None:
+        return []
+    return [(b"tropa-truncated", f"messages={dropped.messages}, tokens={dropped.tokens}".encode())]
+
+
+async def peeked(events: AsyncGenerator[T, None]) -> tuple[T, AsyncGenerator[T, None]]:
+    """The first event, and all of them. Raises what kept the first from coming: nothing has been sent then.
+    Whoever made `events` closes them."""
+    first = await anext(events)
+
+    async def every() -> AsyncGenerator[T, None]:
+        yield first
+        async for event in events:
+            yield event
+
+    return first, every()
 
 
 async def answer(

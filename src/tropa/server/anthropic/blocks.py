@@ -6,7 +6,7 @@ One event is made for each token: what all of a block have in common is encoded 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 import msgspec
@@ -28,25 +28,28 @@ def message_id() -> str:
     return f"msg_{secrets.token_hex(12)}"
 
 
-def stop(end: End, *, called: bool) -> dict[str, Any]:
-    """Why the answer ended."""
+def stop(end: End, stops: Collection[str], *, called: bool) -> dict[str, Any]:
+    """Why the answer ended. `stops` are the sequences that the client asked for: a model can have others of its own,
+    which are how it ends its turn."""
     if end.reason == "length":
         return {"stop_reason": "max_tokens", "stop_sequence": None}
     if called:
         return {"stop_reason": "tool_use", "stop_sequence": None}
-    if end.stopped_by:
+    if end.stopped_by in stops:
         return {"stop_reason": "stop_sequence", "stop_sequence": end.stopped_by}
     return {"stop_reason": "end_turn", "stop_sequence": None}
 
 
-def usage(end: End) -> dict[str, int]:
+def usage(end: End) -> dict[str, Any]:
     """What it cost, in tokens. As everywhere in this dialect, `input_tokens` are those that no cache held."""
     counts = end.counts
+    more = {"truncated": end.dropped} if end.dropped else {}  # beyond the dialect: nothing is cut in silence
     return {
         "input_tokens": counts.prompt_tokens - counts.cached_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": counts.cached_tokens,
         "output_tokens": counts.tokens,
+        **more,
     }
 
 
@@ -58,11 +61,10 @@ def tool_use(call: dict[str, Any]) -> dict[str, Any]:
 
 
 async def frames(
-    model: str, estimate: int, events: AsyncGenerator[Event, None]
+    model: str, stops: Collection[str], estimate: int, events: AsyncGenerator[Event, None]
 ) -> AsyncGenerator[bytes, None]:
     """All events of a stream. `estimate`: the prompt's tokens, as far as can be said before the real count is known
     at the end. A block is closed before the next opens."""
-    first = await anext(events)  # raises before anything is sent
     message: dict[str, Any] = {
         "id": message_id(),
         "type": "message",
@@ -76,9 +78,7 @@ async def frames(
     yield named("message_start", {"type": "message_start", "message": message}) + named(
         "ping", {"type": "ping"}
     )
-    blocks = _Blocks()
-    if said := blocks.feed(first):
-        yield said
+    blocks = _Blocks(stops)
     async for event in events:
         if said := blocks.feed(event):
             yield said
@@ -87,7 +87,8 @@ async def frames(
 class _Blocks:
     """The open block, and what was before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stops: Collection[str]) -> None:
+        self._stops = stops
         self._index = -1
         self._open = ""
         self._head = b""
@@ -108,7 +109,7 @@ class _Blocks:
             case End():
                 delta = {
                     "type": "message_delta",
-                    "delta": stop(event, called=self._called),
+                    "delta": stop(event, self._stops, called=self._called),
                     "usage": usage(event),
                 }
                 return (
@@ -159,8 +160,10 @@ class _Blocks:
         return said + named("content_block_stop", {"type": "content_block_stop", "index": self._index})
 
 
-async def whole(model: str, events: AsyncGenerator[Event, None]) -> dict[str, Any]:
-    """One message with the same blocks as a stream has."""
+async def whole(
+    model: str, stops: Collection[str], events: AsyncGenerator[Event, None]
+) -> tuple[dict[str, Any], End]:
+    """One message with the same blocks as a stream has, and its end."""
     content: list[dict[str, Any]] = []
     last = End("stop")
     async for event in events:
@@ -174,15 +177,16 @@ async def whole(model: str, events: AsyncGenerator[Event, None]) -> dict[str, An
         if isinstance(parts := block.get(block["type"]), list):
             block[block["type"]] = "".join(parts)
     called = any(block["type"] == "tool_use" for block in content)
-    return {
+    message = {
         "id": message_id(),
         "type": "message",
         "role": "assistant",
         "model": model,
         "content": content,
-        **stop(last, called=called),
+        **stop(last, stops, called=called),
         "usage": usage(last),
     }
+    return message, last
 
 
 def _append(content: list[dict[str, Any]], kind: str, text: str) -> None:

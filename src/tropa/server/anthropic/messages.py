@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from tropa.server.anthropic import blocks
 from tropa.server.anthropic.errors import frame
 from tropa.server.anthropic.request import asked
-from tropa.server.dialect import request_id
+from tropa.server.dialect import peeked, request_id, truncated
 from tropa.server.reading import Fields, read
 from tropa.server.respond import read_body, send_bytes, send_json, while_connected
 from tropa.server.sse import send_events
@@ -29,13 +29,16 @@ async def messages(service: Service, scope: Scope, receive: Receive, send: Send)
 
 
 async def _answer(service: Service, fields: Fields, ask: ChatAsk, scope: Scope, send: Send) -> None:
+    stops: list[str] = fields.texts("stop_sequences") or []
     ident = (b"request-id", request_id(scope).encode())
     async with aclosing(service.chat(ask)) as events:
         if fields.flag("stream"):
-            await send_events(send, blocks.frames(ask.model, estimate(ask), events), frame, ident)
+            first, every = await peeked(events)
+            frames = blocks.frames(ask.model, stops, estimate(ask), every)
+            await send_events(send, frames, frame, ident, *truncated(first))
             return
-        message = await blocks.whole(ask.model, events)
-    await send_bytes(send, msgspec.json.encode(message), 200, JSON, ident)
+        message, last = await blocks.whole(ask.model, stops, events)
+    await send_bytes(send, msgspec.json.encode(message), 200, JSON, ident, *truncated(last))
 
 
 def estimate(ask: ChatAsk) -> int:

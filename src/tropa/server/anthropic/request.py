@@ -36,6 +36,7 @@ def asked(service: Service, fields: Fields, scope: Scope, *, counting: bool = Fa
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=False if single else None,
+        name_stop=True,
         format=_format(fields),
         think=_thinking(service, fields),
         truncate=fields.flag("truncate"),

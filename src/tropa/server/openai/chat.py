@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from tropa.server.dialect import peeked, truncated
 from tropa.server.openai import chunks, sampling, tools
 from tropa.server.openai.choices import merged
 from tropa.server.openai.errors import frame
@@ -17,7 +18,7 @@ from tropa.server.openai.ids import FINGERPRINT, new
 from tropa.server.openai.messages import conversation
 from tropa.server.openai.usage import usage
 from tropa.server.reading import BadField, Fields, read
-from tropa.server.respond import read_body, send_json, while_connected
+from tropa.server.respond import encode_json, read_body, send_bytes, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End, Event, Piece, Rendered
@@ -65,15 +66,17 @@ async def _answer(service: Service, fields: Fields, asks: list[ChatAsk], send: S
     async with aclosing(merged([service.chat(ask) for ask in asks])) as events:
         if fields.flag("stream"):
             made = chunks.Chunks(model, include_usage=sampling.include_usage(fields))
-            await send_events(send, made.frames(events), frame)
+            (_, first), every = await peeked(events)
+            await send_events(send, made.frames(every), frame, *truncated(first))
             return
-        await send_json(send, await _whole(model, len(asks), events), content_type=JSON)
+        choices = [_Choice() for _ in asks]
+        async for number, event in events:
+            choices[number].add(event)
+    answer = encode_json(_whole(model, choices))
+    await send_bytes(send, answer, 200, JSON, *truncated(choices[0].end))
 
 
-async def _whole(model: str, count: int, events: AsyncGenerator[tuple[int, Event], None]) -> dict[str, Any]:
-    choices = [_Choice() for _ in range(count)]
-    async for number, event in events:
-        choices[number].add(event)
+def _whole(model: str, choices: Sequence[_Choice]) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "id": new("chatcmpl-"),
         "object": "chat.completion",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from tropa.server.dialect import peeked, truncated
 from tropa.server.openai import sampling
 from tropa.server.openai.choices import merged
 from tropa.server.openai.chunks import DONE, debug
@@ -18,7 +19,7 @@ from tropa.server.openai.errors import frame
 from tropa.server.openai.ids import FINGERPRINT, new
 from tropa.server.openai.usage import usage
 from tropa.server.reading import BadField, Fields, kind_of, read
-from tropa.server.respond import read_body, send_json, while_connected
+from tropa.server.respond import read_body, send_bytes, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import GenerateAsk
 from tropa.service.events import End, Event, Piece, Rendered
@@ -90,8 +91,9 @@ async def _answer(service: Service, fields: Fields, asks: list[GenerateAsk], eac
     model = asks[0].model
     async with aclosing(merged([service.generate(ask) for ask in asks])) as events:
         if fields.flag("stream"):
-            frames = _frames(model, events, echoes, each, include_usage=sampling.include_usage(fields))
-            await send_events(send, frames, frame)
+            (_, first), every = await peeked(events)
+            frames = _frames(model, every, echoes, each, include_usage=sampling.include_usage(fields))
+            await send_events(send, frames, frame, *truncated(first))
             return
         choices = [_Choice(echo) for echo in echoes]
         async for number, event in events:
@@ -102,7 +104,7 @@ async def _answer(service: Service, fields: Fields, asks: list[GenerateAsk], eac
         }
         if rendered := choices[0].rendered:
             answer["_debug_info"] = debug(rendered)
-        await send_json(send, answer, content_type=JSON)
+        await send_bytes(send, _encode(answer), 200, JSON, *truncated(choices[0].end))
 
 
 def _head(model: str) -> dict[str, Any]:

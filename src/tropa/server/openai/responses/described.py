@@ -60,13 +60,15 @@ class Described:
     def ended(self, end: End, output: list[dict[str, Any]], thoughts: int) -> dict[str, Any]:
         """The object when the model has said all. `thoughts`: tokens of its thinking, counted as they came."""
         counts = end.counts
-        usage = {
+        usage: dict[str, Any] = {
             "input_tokens": counts.prompt_tokens,
             "input_tokens_details": {"cached_tokens": counts.cached_tokens, "cache_write_tokens": 0},
             "output_tokens": counts.tokens,
             "output_tokens_details": {"reasoning_tokens": min(thoughts, counts.tokens)},
             "total_tokens": counts.prompt_tokens + counts.tokens,
         }
+        if end.dropped:
+            usage["truncated"] = end.dropped  # beyond the dialect: nothing is cut in silence
         if end.reason == "length":
             cut = {"reason": "max_output_tokens"}
             return self.response("incomplete", output, incomplete_details=cut, usage=usage)

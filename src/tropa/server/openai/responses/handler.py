@@ -6,11 +6,12 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
+from tropa.server.dialect import peeked, truncated
 from tropa.server.openai.responses.described import Described
 from tropa.server.openai.responses.output import Output
 from tropa.server.openai.responses.request import asked
 from tropa.server.reading import Fields, read
-from tropa.server.respond import read_body, send_json, while_connected
+from tropa.server.respond import encode_json, read_body, send_bytes, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End
@@ -28,11 +29,13 @@ async def _answer(service: Service, fields: Fields, ask: ChatAsk, send: Send) ->
     output = Output(Described(fields, ask))
     async with aclosing(service.chat(ask)) as events:
         if fields.flag("stream"):
-            await send_events(send, output.frames(events), output.failed)
+            first, every = await peeked(events)
+            await send_events(send, output.frames(every), output.failed, *truncated(first))
             return
         last = End("stop")
         async for event in events:
             output.feed(event)
             if isinstance(event, End):
                 last = event
-        await send_json(send, output.response(last), content_type=b"application/json")
+        answer = encode_json(output.response(last))
+        await send_bytes(send, answer, 200, b"application/json", *truncated(last))

@@ -34,13 +34,10 @@ class Output:
 
     async def frames(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
         """All events of a stream."""
-        first = await anext(events)  # raises before anything is sent
         started = self._described.response("in_progress", [])
         yield self._event("response.created", response=started) + self._event(
             "response.in_progress", response=started
         )
-        if said := self.feed(first):
-            yield said
         async for event in events:
             if said := self.feed(event):
                 yield said

@@ -76,7 +76,8 @@ def _parse(cursor: Cursor) -> GGUF:
     metadata = read_metadata(cursor, key_count)
     alignment = _alignment(metadata)
     # Of a split model, only the first part has the model's own keys.
-    if not metadata.text("general.architecture") and metadata.integer("split.no") == 0:
+    later = metadata.integer("split.count") > 1 and metadata.integer("split.no", 1) > 0
+    if not metadata.text("general.architecture") and not later:
         raise BadMetadata(path, "key 'general.architecture' is missing")
     tensors = tuple(read_tensor(cursor, index) for index in range(tensor_count))
     data_offset = -(-cursor.tell() // alignment) * alignment

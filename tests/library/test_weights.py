@@ -250,7 +250,7 @@ def test_an_engine_of_the_users_own_judges_all_that_itself(tmp_path: Path) -> No
     make(
         library,
         "x",
-        transformer(tmp_path / "m.gguf", "gptoss", ("v.blk.0.attn_q.weight",), context_length=True),
+        transformer(tmp_path / "m.gguf", "gptoss", ("v.blk.0.attn_q.weight",), ("context_length",)),
     )
     assert library.find("x").details.family == "gptoss"
 

@@ -54,7 +54,10 @@ def lines(options: Mapping[str, object]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for key in sorted(options):
         value = options[key]
-        pairs += [(key, written(item)) for item in (value if isinstance(value, list) else [value])]
+        for item in value if isinstance(value, list) else [value]:
+            # Other programs store whole numbers as floats, and those of a million are written 1e+06.
+            whole = key in INTS and isinstance(item, float) and item.is_integer()
+            pairs.append((key, str(int(item)) if whole else written(item)))
     return pairs
 
 

@@ -8,6 +8,7 @@ and Persian).
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -57,7 +58,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Modelfile:
-    """Instructions in their order. `parse(str(modelfile))` is the same Modelfile."""
+    """Instructions in their order. `parse(str(modelfile))` is the same Modelfile, save for what no Modelfile can
+    say: that is a comment instead, or has one above it.
+    """
 
     commands: tuple[Command, ...]
 
@@ -65,7 +68,24 @@ class Modelfile:
         return (command for command in self.commands if command.kind == kind)
 
     def __str__(self) -> str:
-        return "".join(f"{command}\n" for command in self.commands)
+        return "".join(f"{line}\n" for command in self.commands for line in _lines(command))
+
+
+def _lines(command: Command) -> Iterator[str]:
+    """An instruction as text. The grammar has no escapes, roles and names are few: some values cannot be written
+    so that they come back, and none may end up as an instruction of its own.
+    """
+    text = str(command)
+    try:
+        back = tuple(_Reader(text).commands())
+    except InvalidModelfile:
+        back = ()
+    if back != (command,):
+        said = json.dumps([command.kind, command.key, command.value], ensure_ascii=False)
+        yield f"# A Modelfile can't say exactly this: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in said)}"
+        if [(each.kind, each.key) for each in back] != [(command.kind, command.key)]:
+            return
+    yield text
 
 
 def parse_bytes(data: bytes) -> Modelfile:

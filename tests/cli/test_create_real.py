@@ -1,0 +1,118 @@
+"""`create` as a user meets it: real files, the real command, a real server, and an answer at the end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run, Transcript
+from tests.goldens import folder
+from tests.goldens.specs import SPECS
+from tests.library.test_shards import split
+from tests.library.test_weights import lora
+from tests.support import models
+from tropa.cli import target
+from tropa.cli.ownserver import server_running
+
+SHORT = "PARAMETER num_predict 8\nPARAMETER num_ctx 512\nPARAMETER temperature 0\nPARAMETER seed 1\n"
+TEMPLATE = 'TEMPLATE """[{{ .System }}] {{ .Prompt }} => """\n'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    place = tmp_path_factory.mktemp("real")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OLLAMA_HOST", address)
+        patch.setenv("OLLAMA_MODELS", str(place / "models"))
+        patch.setenv("TROPA_STATE", str(place / "state"))
+        with server_running(target.client()):
+            yield
+
+
+@pytest.fixture
+def create(server: None, run: Run, tmp_path: Path) -> Run:
+    """`create NAME`, with the text of the Modelfile as the second word."""
+
+    def create(name: str, text: str, *words: str) -> Transcript:
+        (tmp_path / "Modelfile").write_text(text)
+        return run("create", name, "-f", str(tmp_path / "Modelfile"), *words)
+
+    return create  # type: ignore[return-value] # its words are the same
+
+
+def answers(run: Run, model: str) -> str:
+    """What a model says; that it says something and nothing is complained about is asserted."""
+    said = run("run", model, "ba be bi bo")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.strip()
+    return said.out
+
+
+@pytest.mark.parametrize("name", ["glm4", "chatglm", "gemma2"])
+def test_a_gguf_becomes_a_model_that_answers(create: Run, run: Run, tmp_path: Path, name: str) -> None:
+    getattr(models, name)(tmp_path / "m.gguf", width=64, vocab=600, layers=1)
+    assert create(name, f"FROM ./m.gguf\n{TEMPLATE}SYSTEM Be brief.\n{SHORT}") == Transcript(0, "", "")
+    answers(run, name)
+    assert create(f"{name}-q8", f"FROM {name}\n", "-q", "q8_0") == Transcript(0, "", "")
+    answers(run, f"{name}-q8")
+    assert "    quantization        Q8_0" in run("show", f"{name}-q8").out
+    assert run("show", f"{name}-q8", "--system").out == "Be brief."
+
+
+@pytest.mark.parametrize("name", ["glm4", "codegeex4", "gemma2"])
+def test_a_folder_of_safetensors_becomes_a_model_that_answers(
+    create: Run, run: Run, tmp_path: Path, name: str
+) -> None:
+    where = folder.write(SPECS[name], tmp_path / "model")
+    transcript = create(f"{name}-st", f"FROM {where}\n{TEMPLATE}{SHORT.replace('512', '128')}", "-q", "Q8_0")
+    assert (transcript.status, transcript.out) == (0, ""), transcript.err
+    answers(run, f"{name}-st")
+    assert "    quantization        Q8_0" in run("show", f"{name}-st").out
+
+
+def test_a_split_model_in_this_folder_needs_no_modelfile(
+    server: None, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = models.llama(tmp_path / "whole.gguf", width=64, vocab=400, layers=1)
+    (tmp_path / "here").mkdir()
+    for name, data in split(whole, 3).items():
+        (tmp_path / "here" / name).write_bytes(data)
+    monkeypatch.chdir(tmp_path / "here")
+    assert run("create", "split") == Transcript(0, "", "")
+    answers(run, "split")
+
+
+def test_an_adapter_goes_with_its_base(create: Run, run: Run, tmp_path: Path) -> None:
+    models.llama(tmp_path / "m.gguf", width=64, heads=4, kv_heads=4, vocab=400, layers=1)
+    (tmp_path / "lora.gguf").write_bytes(lora(tmp_path / "made.gguf"))
+    assert create("adapted", f"FROM m.gguf\nADAPTER ./lora.gguf\n{SHORT}") == Transcript(0, "", "")
+    answers(run, "adapted")
+
+
+def test_what_show_prints_makes_the_same_model_again(create: Run, run: Run, tmp_path: Path) -> None:
+    models.llama(tmp_path / "m.gguf", width=64, vocab=400, layers=1)
+    text = (
+        f'FROM m.gguf\n{TEMPLATE}{SHORT}SYSTEM """say "hi"\n"""\nPARAMETER stop " x"\nLICENSE one\nLICENSE two\n'
+        "MESSAGE user ho\nREQUIRES 0.14\nRENDERER nobody\n"
+    )
+    assert create("one", text).status == 0
+    again = run("create", "two", "-f", "-", piped=run("show", "one", "--modelfile").out.encode())
+    assert again == Transcript(0, "", "")
+    ids = {line.split()[1] for name in ("one", "two") for line in run("list", name).out.splitlines()[1:]}
+    assert len(ids) == 1
+
+
+def test_mistakes_are_said_with_their_place(create: Run, run: Run, tmp_path: Path) -> None:
+    transcript = create("bad", 'FROM tiny\n\nTEMPLATE """{{ .Prompt }"""\n')
+    assert transcript.status == 1
+    assert "template error: " in transcript.err
+    assert create("bad", "FROM tiny\nPARAMETER temprature 1\n").err == (
+        "Error: (line 2): unknown parameter 'temprature'\nDid you mean \"temperature\"?\n"
+    )
+    assert "quantization is only supported for F16" in create("bad", "FROM tiny\n", "-q", "q4_K_M").err
+    assert run("list", "bad").out.count("\n") == 1, "nothing is registered"

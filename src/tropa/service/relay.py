@@ -65,6 +65,7 @@ async def completion(
             if chunk.prompt_progress:
                 allowance.prompt(chunk.prompt_progress)
                 continue
+            full = allowance.spent(chunk.timings)
             if chunk.content and stuck.hears(chunk.content):
                 yield allowance.stuck(chunk.tokens_predicted - 1)
                 return
@@ -76,7 +77,7 @@ async def completion(
                     reason, chunk.timings or NO_TIMINGS, allowance.prompt_tokens, chunk.stopping_word
                 )
                 return
-            if allowance.spent(chunk.timings):
+            if full:
                 yield allowance.finish()
                 return
     raise RunnerDied("the engine's stream ended without a final record")
@@ -110,6 +111,7 @@ async def chat(
             if chunk.prompt_progress:
                 allowance.prompt(chunk.prompt_progress)
                 continue
+            full = allowance.spent(chunk.timings)
             for choice in chunk.choices:
                 delta = choice.delta
                 if delta.tool_calls:
@@ -128,7 +130,6 @@ async def chat(
                         logprobs=_logprobs(probabilities, top),
                     )
                 if stopper and stopper.found:
-                    allowance.spent(chunk.timings)
                     yield Finish("stop", allowance.timings, allowance.prompt_tokens, stopper.found)
                     return
                 if choice.finish_reason:
@@ -140,7 +141,7 @@ async def chat(
                     yield Piece(tool_calls=found)
                 yield Finish(reason, chunk.timings, allowance.prompt_tokens)
                 return
-            if reason is None and allowance.spent(chunk.timings):
+            if reason is None and full:
                 if stopper and (rest := stopper.finish()):
                     yield Piece(rest)
                 yield allowance.finish()

@@ -118,7 +118,7 @@ def _document(fields: Fields) -> str:
         raise BadField(fields.at("source"), "is not supported: only documents of plain text can be read")
     title = fields.text("title")
     text = source.text("data") or ""
-    return f"{title}\n{text}" if title else text
+    return f"\n\n{title}\n{text}\n" if title else f"\n\n{text}\n"
 
 
 def _call(fields: Fields, names: dict[str, str]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_system_messages_move_in_front_of_what_is_kept(roles: str, start: int, l
 @given(st.text("suat", min_size=1, max_size=12))
 def test_what_every_cut_keeps(roles: str) -> None:
     messages = said(roles)
-    before = messages
+    before: Sequence[Message] = messages
     for start in starts(messages):
         left = kept(messages, start)
         assert left[-1] is messages[-1], "the last message stays"

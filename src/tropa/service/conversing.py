@@ -59,7 +59,8 @@ async def converse(
             return
         except ContextExceeded as exc:
             if begun or dropped is not None or not may_drop:
-                raise
+                # An engine rounds its context up: what the request may use is what counts.
+                raise ContextExceeded(exc.prompt, min(exc.context, slot.context)) from exc
             messages, dropped = await shortened(slot, wording, messages, exc.prompt)
 
 

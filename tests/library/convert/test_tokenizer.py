@@ -89,6 +89,46 @@ def test_digits_by_themselves_are_a_split_of_their_own() -> None:
     assert found == (pretokenizer.GPT2_DIGITS, None)
 
 
+SPELLINGS = [
+    (
+        [
+            (
+                "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
+                "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+            )
+        ],
+        "chatglm-bpe",
+    ),
+    (
+        [
+            (
+                "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}"
+                "| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"
+            )
+        ],
+        "dbrx",
+    ),
+    (
+        [
+            "\\p{N}{1,3}",
+            "[一-龥\u3040-ゟ\u30a0-ヿ]+",
+            (
+                "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+"
+                "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+            ),
+        ],
+        "deepseek-v3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("expressions", "known"), SPELLINGS)
+def test_other_spellings_of_a_split_are_known(expressions: list[str], known: str) -> None:
+    steps = [{"type": "Split", "pattern": {"Regex": each}} for each in expressions]
+    found = pretokenizer.name({"pre_tokenizer": {"type": "Sequence", "pretokenizers": steps}})
+    assert found == (known, None)
+
+
 def test_ids_that_are_missing_are_filled_so_that_no_later_one_moves(llama3: Source) -> None:
     tokenizer = llama3.json("tokenizer.json")
     vocabulary = {text: number for text, number in tokenizer["model"]["vocab"].items() if number != 500}
@@ -305,6 +345,15 @@ def test_whether_bos_is_added_is_said_by_the_config_or_else_by_the_tokenizer(
 ) -> None:
     set_up(llama3, add_bos_token=flag)
     assert value(llama3.read(), "tokenizer.ggml.add_bos_token") is written
+
+
+def test_sentencepiece_adds_bos_where_nothing_is_said(tmp_path: Path) -> None:
+    """So do its own programs: the engine's default stands."""
+    folder = source("llama", tmp_path)
+    set_up(folder, add_bos_token=None)
+    assert value(folder.read(), "tokenizer.ggml.add_bos_token") is None
+    folder.put("tokenizer.json", {"added_tokens": [], "post_processor": None})
+    assert value(folder.read(), "tokenizer.ggml.add_bos_token") is None
 
 
 def test_a_bos_that_does_not_exist_is_never_added(llama3: Source) -> None:

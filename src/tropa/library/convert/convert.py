@@ -56,6 +56,7 @@ def convert(files: Mapping[str, Path], out: Out, *, progress: Progress = _silent
     keys = dict(architecture.keys())
     vocabulary = architecture.vocabulary()
     keys |= vocabulary.keys()
+    folder.forget()
     work = _Work(progress, planned)
     planned = [work.checked(each) for each in planned]
     fp8 = [name for each in planned for name in each.fp8]

@@ -18,6 +18,7 @@ class Folder:
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self.files = dict(files)
+        self._parsed: dict[str, dict[str, Any]] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self.files
@@ -44,8 +45,19 @@ class Folder:
             raise InvalidModelFolder(f"{name} is not valid UTF-8 at byte {error.start}") from error
 
     def json(self, name: str) -> dict[str, Any] | None:
-        """The object in a file, None if there is no such file. Bare NaN and Infinity, which Python writes, are 0."""
-        return parse(self.text(name), name) if name in self.files else None
+        """The object in a file, None if there is no such file. Bare NaN and Infinity, which Python writes, are 0.
+
+        It is read once; nobody may change it.
+        """
+        if name not in self.files:
+            return None
+        if name not in self._parsed:
+            self._parsed[name] = parse(self.text(name), name)
+        return self._parsed[name]
+
+    def forget(self) -> None:
+        """Let go of what was read: a tokenizer.json takes some hundred megabytes."""
+        self._parsed.clear()
 
 
 def parse(text: str, name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ SPLITS = {
 }
 """SHA-256 of the expressions, one after the other."""
 
+_CL100K = r"[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 _WORD = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
 _TAIL = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _START = r"[^\r\n\p{L}\p{N}]?"
@@ -29,7 +30,15 @@ EXPRESSIONS = {
     # upper and lower case apart: Mistral's Tekken, and what GPT-4o uses
     rf"{_START}{_WORD}*{_TAIL}+|{_START}{_WORD}+{_TAIL}*|\p{{N}}{_REST}": "tekken",
     rf"{_START}{_WORD}*{_TAIL}+{_ENDING}|{_START}{_WORD}+{_TAIL}*{_ENDING}|\p{{N}}{{1,3}}{_REST}": "gpt-4o",
-    # as llama-bpe, spelt without (?i:): GLM-4, and the possessive form of cl100k
+    # GPT-4's own spelling (Phi-4): possessive, and otherwise llama-bpe's
+    rf"'(?i:[sdmt]|ll|ve|re)|{_CL100K}": "dbrx",
+    rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|{_CL100K}": "dbrx",
+    # three steps, one after the other: numbers, Chinese and Japanese, the rest
+    r"\p{N}{1,3}"
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+": "deepseek-v3",
+    # as llama-bpe, spelt without (?i:): GLM-4
     r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+": "chatglm-bpe",
 }
@@ -47,7 +56,8 @@ def name(tokenizer: dict[str, Any]) -> tuple[str, str | None]:
     expressions = [text for step in steps if step.get("type") == "Split" and (text := _expression(step))]
     if expressions:
         joined = "".join(expressions)
-        known = EXPRESSIONS.get(joined) or SPLITS.get(
+        escaped = joined.replace("\r", r"\r").replace("\n", r"\n")  # they may stand there as themselves
+        known = EXPRESSIONS.get(escaped) or SPLITS.get(
             hashlib.sha256(joined.encode(errors="replace")).hexdigest()
         )
         if known:

@@ -35,7 +35,9 @@ def read(folder: Folder) -> Vocabulary:
 def surrounded(folder: Folder, vocabulary: Vocabulary) -> Vocabulary:
     """With special ids, flags and the chat template."""
     tokenizer = folder.json(bpe.FILE)
-    extra = special.keys(folder, vocabulary.tokens, bpe.added(tokenizer) if tokenizer else [])
+    added = bpe.added(tokenizer) if tokenizer else []
+    by_itself = vocabulary.model == "llama"
+    extra = special.keys(folder, vocabulary.tokens, added, bos_by_itself=by_itself)
     return replace(vocabulary, extra={**vocabulary.extra, **extra})
 
 

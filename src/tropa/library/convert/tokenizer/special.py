@@ -22,8 +22,13 @@ NAMES = {
 """What Hugging Face calls them, and what GGUF calls them."""
 
 
-def keys(folder: Folder, tokens: Sequence[str], extra: Sequence[Added]) -> dict[str, Value]:
-    """All of that, from tokenizer_config.json and whatever else says it. Raises InvalidModelFolder."""
+def keys(
+    folder: Folder, tokens: Sequence[str], extra: Sequence[Added], *, bos_by_itself: bool = False
+) -> dict[str, Value]:
+    """All of that, from tokenizer_config.json and whatever else says it. Raises InvalidModelFolder.
+
+    `bos_by_itself`: a vocabulary whose programs add bos where nothing is said, as SentencePiece's do.
+    """
     settings = folder.json("tokenizer_config.json") or {}
     found: dict[str, Value] = {}
     ids: dict[str, int] = {}
@@ -34,7 +39,7 @@ def keys(folder: Folder, tokens: Sequence[str], extra: Sequence[Added]) -> dict[
         if number is not None:
             ids[short] = number
             found[f"tokenizer.ggml.{long}_token_id"] = number
-    found |= _flags(folder, settings, ids, extra)
+    found |= _flags(folder, settings, ids, extra, bos_by_itself)
     found |= _ends(folder, ids, len(tokens))
     if template := chat_template(folder, settings):
         found["tokenizer.chat_template"] = template
@@ -75,7 +80,11 @@ def _configured(folder: Folder, short: str, size: int) -> int | None:
 
 
 def _flags(
-    folder: Folder, settings: Mapping[str, Any], ids: Mapping[str, int], extra: Sequence[Added]
+    folder: Folder,
+    settings: Mapping[str, Any],
+    ids: Mapping[str, int],
+    extra: Sequence[Added],
+    bos_by_itself: bool,
 ) -> dict[str, Value]:
     """Whether bos and eos are added: as tokenizer_config.json says, else as tokenizer.json does it.
 
@@ -84,6 +93,8 @@ def _flags(
     found: dict[str, Value] = {}
     tokenizer = folder.json("tokenizer.json")
     done = None if tokenizer is None else _template(tokenizer)
+    if bos_by_itself and not done:
+        done = None
     for short in NAMES:
         flag = settings.get(f"add_{short}_token")
         if not isinstance(flag, bool) and done is not None and short in ("bos", "eos"):

@@ -26,7 +26,7 @@ from tropa.templates.nodes import (
 )
 from tropa.templates.numerals import INT_MAX
 from tropa.templates.state import Bound, State
-from tropa.templates.values import NOTHING, Entries, Struct, View, truth, type_name
+from tropa.templates.values import NOTHING, Entries, Struct, View, truth, type_name, weight
 
 _MISSING: Any = object()
 """There is no piped-in argument."""
@@ -51,17 +51,14 @@ class Evaluator(State):
         return value
 
     def assign(self, name: str, value: object, boxed: bool = False) -> None:
-        for variable in reversed(self.variables):
-            if variable.name == name:
-                variable.value, variable.boxed = value, boxed
-                return
-        self.fail(f"undefined variable: {name}")
+        variable = self._variable(name)
+        variable.value, variable.boxed = value, boxed
 
     def _command(self, command: Command, final: Any) -> Any:
         words = command.words
         first = words[0]
         if isinstance(first, Name):
-            return self._function(first, words, final)
+            return self._function(first, command, words, final)
         if isinstance(first, Field):
             self.at = first
             return self._chain(self.dot, self.boxed, first.names, words, final)
@@ -86,8 +83,7 @@ class Evaluator(State):
 
     def _check_no_function(self, words: tuple[Operand, ...], final: object) -> None:
         if len(words) > 1 or final is not _MISSING:
-            first = f"({words[0]})" if isinstance(words[0], Pipe) else str(words[0])
-            self.fail(f"can't give argument to non-function {first}")
+            self.fail(f"can't give argument to non-function {words[0]}")
 
     def _nested(self, pipe: Pipe) -> Any:
         self.deeper(5)
@@ -115,12 +111,13 @@ class Evaluator(State):
         if isinstance(node.operand, Pipe):
             value = self._nested(node.operand)
         else:
-            value = self._function(node.operand, (node.operand,), _MISSING)
+            value = self._function(node.operand, node.operand, (node.operand,), _MISSING)
         return value
 
     def _variable(self, name: str) -> Bound:
-        for variable in reversed(self.variables):
+        for distance, variable in enumerate(reversed(self.variables)):
             if variable.name == name:
+                self.steps -= distance >> 3
                 return variable
         return self.fail(f"undefined variable: {name}")
 
@@ -138,7 +135,7 @@ class Evaluator(State):
         elif isinstance(node, Pipe):
             value = self._nested(node)
         elif isinstance(node, Name):
-            value = self._function(node, (node,), _MISSING)
+            value = self._function(node, node, (node,), _MISSING)
         elif isinstance(node, Chain):
             value = self._chain(self._chained(node), False, node.names, (node,), _MISSING)
         else:
@@ -196,7 +193,7 @@ class Evaluator(State):
 
     # Functions.
 
-    def _function(self, node: Name, words: tuple[Operand, ...], final: Any) -> Any:
+    def _function(self, node: Name, command: Command | Name, words: tuple[Operand, ...], final: Any) -> Any:
         self.at = node
         name = node.name
         function = FUNCTIONS[name]
@@ -206,23 +203,35 @@ class Evaluator(State):
         self.charge(given)
         if name == "and" or name == "or":
             return self._decide(name == "or", words, final)
-        values = [self._argument(word) for word in words[1:]]
+        written = words[1:]
+        values: list[Any] = []
+        if function.text_first and written:
+            values.append(self._format(written[0]))
+            written = written[1:]
+        values += [self._argument(word) for word in written]
         if final is not _MISSING:
+            if function.text_first and not values and not isinstance(final, str):
+                self._mistyped(final)
             values.append(None if final is NOTHING else final)
-        if function.text_first and type(values[0]) is not str:
-            self._mistyped(words, values[0])
         if name == "call" and values[0] is not None:
             self.fail(f"non-function {words[1] if len(words) > 1 else 'nil'} of type {type_name(values[0])}")
-        for value in values:
-            if type(value) is str and len(value) > 256:
-                self.charge(len(value) >> 8)
+        self._charge_for(values, function.deep)
         try:
             result = function.call(values)
         except Failure as failure:
-            self.at = node if len(words) == 1 else words[0]
+            self.at = command
             self.fail(f"error calling {name}: {failure}")
         self.built(result)
         return result
+
+    def _charge_for(self, values: list[Any], deep: bool) -> None:
+        """Large arguments count, even if little comes of them."""
+        for value in values:
+            if isinstance(value, str):
+                if len(value) > 256:
+                    self.charge(len(value) >> 8)
+            elif deep and value and isinstance(value, (list, dict)):
+                self.charge(weight(value) >> 2)
 
     def _decide(self, stops_at: bool, words: tuple[Operand, ...], final: Any) -> Any:
         """`and` and `or`: the operands after the one that decides are not evaluated."""
@@ -233,16 +242,28 @@ class Evaluator(State):
                 return value
         return value if final is _MISSING else final
 
-    def _mistyped(self, words: tuple[Operand, ...], value: object) -> NoReturn:
-        if len(words) > 1:
-            match words[1]:
-                case Bool() | Number() as constant:
-                    self.fail(f"expected string; found {constant}")
-                case Nil():
-                    self.fail("cannot assign nil to string")
-        if value is None:
+    def _format(self, node: Operand) -> str:
+        """An argument that must be a string."""
+        match node:
+            case Bool() | Number():
+                self.at = node
+                self.fail(f"expected string; found {node}")
+            case Nil():
+                self.at = node
+                self.fail("cannot assign nil to string")
+            case Variable(names=(name,)) if self._variable(name).value is NOTHING:
+                self.at = node
+                self._mistyped(NOTHING)
+        value = self._argument(node)
+        if not isinstance(value, str):
+            self._mistyped(value)
+        return value
+
+    def _mistyped(self, value: object) -> NoReturn:
+        if value is NOTHING:
             self.fail("invalid value; expected string")
-        self.fail(f"wrong type for value; expected string; got {type_name(value)}")
+        name = "interface {}" if value is None else type_name(value)
+        self.fail(f"wrong type for value; expected string; got {name}")
 
 
 def _miscounted(name: str, function: Function, given: int, written: int) -> str:

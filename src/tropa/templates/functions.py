@@ -41,6 +41,8 @@ class Function:
     most: int | None
     text_first: bool = False
     """The first argument must be a string."""
+    deep: bool = False
+    """It looks at all that is inside its arguments."""
 
 
 def _len(values: list[Any]) -> int:
@@ -181,14 +183,14 @@ FUNCTIONS: dict[str, Function] = {
     "len": Function(_len, 1, 1),
     "index": Function(_index, 1, None),
     "slice": Function(_slice, 1, None),
-    "print": Function(spaced, 0, None),
-    "println": Function(lambda values: " ".join(map(show, values)) + "\n", 0, None),
-    "printf": Function(lambda values: sprintf(values[0], values[1:]), 1, None, text_first=True),
-    "html": Function(lambda values: joined(values).translate(_HTML), 0, None),
-    "js": Function(lambda values: _JS_UNSAFE.sub(_js_escaped, joined(values)), 0, None),
-    "urlquery": Function(lambda values: quote_plus(to_bytes(joined(values))), 0, None),
+    "print": Function(spaced, 0, None, deep=True),
+    "println": Function(lambda values: " ".join(map(show, values)) + "\n", 0, None, deep=True),
+    "printf": Function(lambda values: sprintf(values[0], values[1:]), 1, None, text_first=True, deep=True),
+    "html": Function(lambda values: joined(values).translate(_HTML), 0, None, deep=True),
+    "js": Function(lambda values: _JS_UNSAFE.sub(_js_escaped, joined(values)), 0, None, deep=True),
+    "urlquery": Function(lambda values: quote_plus(to_bytes(joined(values))), 0, None, deep=True),
     "call": Function(_call, 1, None),
-    "json": Function(lambda values: encode(values[0]), 1, 1),
+    "json": Function(lambda values: encode(values[0]), 1, 1, deep=True),
     "currentDate": Function(_day(0), 0, None),
     "yesterdayDate": Function(_day(1), 0, None),
     "toTypeScriptType": Function(_type_script, 1, 1),

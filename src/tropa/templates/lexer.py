@@ -270,7 +270,7 @@ class _Lexer:
         if letter(self.text[end : end + 1] or " "):
             raise _Wrong(f"bad number syntax: {quote(self.text[self.at : end + 1])}")
         if self.text[end : end + 1] in ("+", "-"):
-            raise _Wrong(f"complex numbers are not supported: {quote(self.text[self.at : end + 1])}")
+            raise _Wrong(f"bad number syntax: {quote(self.text[self.at : end + 1])}")
         return self._take(Kind.NUMBER, end)
 
 

@@ -75,6 +75,8 @@ def number(text: str) -> int | float:
         if not INT_MIN <= value <= UINT_MAX:
             raise TooLarge
         return value
+    if not any(char.isdigit() for char in text):
+        raise ValueError
     if "_" in text:
         if re.search(r"(?<![0-9a-fA-F])_|_(?![0-9a-fA-F])", text) or not hexadecimal:
             raise ValueError

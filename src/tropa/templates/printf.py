@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from tropa.templates import numerals
 from tropa.templates.quoting import quote, quote_ascii, to_bytes
@@ -32,12 +34,13 @@ class Spec:
     plus_v: bool = False
     sharp_v: bool = False
 
-    def pad(self, text: str, *, zero: bool = False) -> str:
+    def pad(self, text: str) -> str:
+        """To the width, even texts with zeros if the flag is there."""
         if self.width is None or len(text) >= self.width:
             return text
         if self.minus:
             return text.ljust(self.width)
-        return text.rjust(self.width, "0" if zero else " ")
+        return text.rjust(self.width, "0" if self.zero else " ")
 
 
 def sprintf(format_: str, values: list[object]) -> str:
@@ -103,7 +106,7 @@ class _Printer:
         else:
             value = self.values[self.number]
             self.number += 1
-            if verb == "v":
+            if verb in "vw":
                 spec = replace(spec, plus=False, sharp=False, plus_v=spec.plus, sharp_v=spec.sharp)
             self.out.append(format_value(value, verb, spec))
 
@@ -124,8 +127,10 @@ class _Printer:
             if 1 <= wanted <= len(self.values):
                 self.number = wanted - 1
                 return True
+            self.good_number = False
+            return True
         self.good_number = False
-        return True
+        return False
 
     def _star_or_number(
         self, name: str, indexed: bool, *, precision: bool = False
@@ -136,8 +141,7 @@ class _Printer:
             value = self.values[self.number] if self.number < len(self.values) else None
             self.number = min(self.number + 1, len(self.values))
             if type(value) is not int or abs(value) > WIDEST or (precision and value < 0):
-                if type(value) is not int or abs(value) > WIDEST:
-                    self.out.append(f"%!(BAD{name})")
+                self.out.append(f"%!(BAD{name})")
                 return None, False
             return value, False
         digits = _NUMBER.match(self.format, self.at)
@@ -145,19 +149,22 @@ class _Printer:
         if not digits[0]:
             return (0 if precision else None), indexed
         self.at = digits.end()
-        if indexed:
+        if indexed and not precision:
             self.good_number = False
         if len(digits[0]) > 7 or int(digits[0]) > WIDEST:
+            self.at = len(self.format)
             return (0 if precision else None), indexed
         return int(digits[0]), indexed
 
 
 def format_value(value: object, verb: str, spec: Spec, *, depth: int = 0) -> str:
     if verb == "T":
-        return spec.pad(type_name(value) if value is not None else "<nil>")
+        return spec.pad(_cut(type_name(value), spec)) if value is not None else spec.pad("<nil>")
     if value is None or value is NOTHING:
+        if depth:
+            return "interface {}(nil)" if spec.sharp_v else "<nil>"
         if verb == "v":
-            return spec.pad("interface {}(nil)" if spec.sharp_v and depth else "<nil>")
+            return spec.pad("<nil>")
         return f"%!{verb}(<nil>)"
     if (
         isinstance(value, View)
@@ -166,6 +173,8 @@ def format_value(value: object, verb: str, spec: Spec, *, depth: int = 0) -> str
         and (text := value.shown()) is not None
     ):
         return _text(text, verb, spec)
+    if verb == "w":  # for wrapping errors, and there are none
+        return _bad(value, verb, spec)
     writer = _WRITERS.get(kind(value))
     if writer is not None:
         return writer(value, verb, spec)
@@ -176,8 +185,9 @@ def _typed(value: object) -> str:
     return "<nil>" if value is None else f"{type_name(value)}={show(value)}"
 
 
-def _bad(value: object, verb: str) -> str:
-    return f"%!{verb}({_typed(value)})"
+def _bad(value: object, verb: str, spec: Spec) -> str:
+    """The verb does not fit. The flags count all the same."""
+    return f"%!{verb}({type_name(value)}={format_value(value, 'v', spec)})"
 
 
 def _composite(value: object, verb: str, spec: Spec, depth: int) -> str:
@@ -211,7 +221,7 @@ def _composite(value: object, verb: str, spec: Spec, depth: int) -> str:
 
 
 def _bool(value: object, verb: str, spec: Spec) -> str:
-    return spec.pad("true" if value else "false") if verb in "tv" else _bad(value, verb)
+    return spec.pad("true" if value else "false") if verb in "tv" else _bad(value, verb, spec)
 
 
 def _bytes(value: object, verb: str, spec: Spec) -> str:
@@ -234,7 +244,7 @@ def _text(value: object, verb: str, spec: Spec) -> str:
             return spec.pad(_go_quoted(_cut(value, spec), spec))
         case "x" | "X":
             return spec.pad(_hexadecimal(value, verb, spec))
-    return _bad(value, verb)
+    return _bad(value, verb, spec)
 
 
 def _cut(text: str, spec: Spec) -> str:
@@ -278,8 +288,8 @@ def _int(value: object, verb: str, spec: Spec) -> str:
             digits = f"{value & numerals.UINT_MAX:04X}".rjust(spec.precision or 0, "0")
             char = _char(value)
             named = f" '{char}'" if spec.sharp and 0 <= value <= 0x10FFFF and char.isprintable() else ""
-            return spec.pad(f"U+{digits}{named}")
-    return _bad(value, verb)
+            return replace(spec, zero=False).pad(f"U+{digits}{named}")
+    return _bad(value, verb, spec)
 
 
 def _char(value: int) -> str:
@@ -291,9 +301,10 @@ def _digits(value: int, verb: str, spec: Spec) -> str:
     digits = format(abs(value), {2: "b", 8: "o", 10: "d", 16: "X" if verb == "X" else "x"}[base])
     sign = "-" if value < 0 else "+" if spec.plus else " " if spec.space else ""
     if spec.precision is not None:
+        spec = replace(spec, zero=False)  # zeros fill up to the precision, blanks to the width
         if spec.precision == 0 and value == 0:
             return spec.pad("")
-        digits = digits.rjust(spec.precision, "0")
+        digits = digits.rjust(spec.precision or 0, "0")
     elif spec.zero and not spec.minus and spec.width is not None:
         digits = digits.rjust(spec.width - bool(sign), "0")
     if spec.sharp and base != 10:
@@ -310,21 +321,25 @@ def _float(value: object, verb: str, spec: Spec) -> str:
     text = numerals.special(value)
     if text:
         if verb not in "vbgGxXfFeE":
-            return _bad(value, verb)
+            return _bad(value, verb, spec)
         text = text if text[0] in "+-" else f"+{text}"
     else:
         match verb:
-            case "v":
-                text = numerals.shortest(value)
-            case "g" | "G":
+            case "v" | "g" | "G":
                 text = numerals.shortest(value) if spec.precision is None else _general(value, spec)
             case "e" | "E":
                 text = format(value, f".{6 if spec.precision is None else spec.precision}e")
             case "f" | "F":
                 text = format(value, f".{6 if spec.precision is None else spec.precision}f")
+            case "x" | "X":
+                text = _hex_float(value, spec.precision)
+            case "b":
+                mantissa, power = math.frexp(abs(value))
+                sign = "-" if math.copysign(1, value) < 0 else ""
+                text = f"{sign}{int(mantissa * (1 << 53))}p{power - 53 if value else -1074:+d}"
             case _:
-                return _bad(value, verb)
-        text = text.upper() if verb in "EG" else text
+                return _bad(value, verb, spec)
+        text = text.upper() if verb in "EGX" else text
         text = text if text[0] == "-" else f"+{text}"
     if text[0] == "+" and not spec.plus:
         text = f" {text[1:]}" if spec.space else text[1:]
@@ -333,6 +348,22 @@ def _float(value: object, verb: str, spec: Spec) -> str:
         sign = text[0] if text[0] in "+- " else ""
         return sign + text[len(sign) :].rjust(spec.width - len(sign), "0")
     return spec.pad(text)
+
+
+def _hex_float(value: float, precision: int | None) -> str:
+    """`0x1.8p+01`: one hexadecimal digit, `precision` more of them, a power of two."""
+    mantissa, power = math.frexp(abs(value))
+    power = power - 1 if value else 0
+    digits = int(mantissa * (1 << 53))  # 53 bits: a one and 13 hexadecimal digits
+    if precision is not None and precision < 13:
+        unit = 1 << (52 - 4 * precision)
+        digits = round(Fraction(digits, unit)) * unit
+        if digits >= 1 << 53:
+            digits, power = digits >> 1, power + 1
+    part = f"{digits & ((1 << 52) - 1):013x}"
+    part = part.rstrip("0") if precision is None else part[:precision].ljust(precision, "0")
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    return f"{sign}0x{digits >> 52}{'.' if part else ''}{part}p{'-' if power < 0 else '+'}{abs(power):02}"
 
 
 def _general(value: float, spec: Spec) -> str:

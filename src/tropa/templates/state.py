@@ -11,6 +11,8 @@ from tropa.templates.parser import ROOT
 from tropa.templates.quoting import quote
 from tropa.templates.values import NOTHING
 
+_SHOWN = 500
+
 
 class Bound:
     """A variable."""
@@ -71,4 +73,4 @@ class State:
 
 def _brief(node: AnyNode | None) -> str:
     text = str(node)
-    return text if len(text) <= 20 else f"{text[:20]}..."
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

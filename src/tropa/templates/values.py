@@ -123,6 +123,17 @@ def type_name(value: object) -> str:
     return value.TYPE if isinstance(value, View) else kind(value).value
 
 
+def weight(value: object) -> int:
+    """How many elements whoever looks at all of a value has to look at. Views are looked at as the text they make."""
+    count, waiting = 0, [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (list, tuple, dict)) and not isinstance(each, View):
+            count += len(each)
+            waiting.extend(each.values() if isinstance(each, dict) else each)
+    return count
+
+
 def truth(value: object) -> bool:
     """False for false, zero, nil, and what is empty."""
     return bool(value)
@@ -140,10 +151,14 @@ def equal(first: object, others: list[Any]) -> bool:
                 if first == other:
                     return True
             elif one is not Kind.NIL and two is not Kind.NIL:
-                raise Failure("incompatible types for comparison")
+                raise _incompatible(one, two)
         elif _same(first, one, other, two):
             return True
     return False
+
+
+def _incompatible(one: Kind, two: Kind) -> Failure:
+    return Failure(f"incompatible types for comparison: {one.value} and {two.value}")
 
 
 def _same(first: object, one: Kind, other: object, two: Kind) -> bool:
@@ -172,7 +187,7 @@ def less(first: Any, second: Any) -> bool:
     if one not in BASIC or two not in BASIC:
         raise Failure("invalid type for comparison")
     if one is not two:
-        raise Failure("incompatible types for comparison")
+        raise _incompatible(one, two)
     if one is Kind.BOOL:
         raise Failure("invalid type for comparison")
     return bool(first < second)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -76,7 +76,7 @@ class Message(Struct):
             "Role": _text(get("role")),
             "Content": _text(get("content")),
             "Thinking": _text(get("thinking")),
-            "Images": Images(map(picture, images)) if (images := get("images")) else _NO_IMAGES,
+            "Images": Images(images) if (images := get("images")) else _NO_IMAGES,
             "ToolCalls": Calls(map(Call, calls)) if (calls := get("tool_calls")) else _NO_CALLS,
             "ToolName": _text(get("tool_name")),
             "ToolCallID": _text(get("tool_call_id")),
@@ -88,10 +88,21 @@ class Messages(Items):
 
 
 class Images(Items):
+    """As they came, in base64 or as bytes. They are megabytes, and templates hardly ever look inside: whoever takes
+    one out gets its bytes.
+    """
+
     TYPE = "[]api.ImageData"
 
+    def __iter__(self) -> Iterator[Any]:
+        return map(picture, super().__iter__())
+
+    def __getitem__(self, key: Any) -> Any:
+        item = super().__getitem__(key)
+        return item if isinstance(key, slice) else picture(item)
+
     def plain(self) -> object:
-        return [*self] or None
+        return [*super().__iter__()] or None
 
 
 def picture(image: object) -> bytes:

@@ -13,7 +13,7 @@ from tropa.library.status import Status
 from tropa.registry import credentials
 from tropa.registry.credentials import Keyring
 from tropa.registry.download import Downloads
-from tropa.registry.errors import RegistryError, Unreachable
+from tropa.registry.errors import RegistryError, Stalled, Unreachable
 from tropa.registry.identity import Identity, default_path
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import Limits
@@ -22,7 +22,7 @@ from tropa.registry.push import Push
 from tropa.registry.remote import Remote, is_loopback
 from tropa.registry.repository import Repository
 from tropa.registry.session import Session
-from tropa.registry.transport import NotTLS, Request, Transport
+from tropa.registry.transport import NobodyThere, Request, Transport
 
 
 class Registry:
@@ -121,14 +121,20 @@ def _parsed(text: str) -> Name:
 
 
 def _scheme(host: str, insecure: bool, transport: Transport, leaving: Leaving) -> str:
-    """`http` only where somebody said so, or where nobody can listen in."""
+    """`http` only where somebody said so, or on this machine, where nobody can listen in.
+
+    There, plain http is tried first: what speaks TLS refuses it at once, while a plain server that is spoken TLS to
+    may wait for the end of what it takes for a line.
+    """
     if insecure:
         return "http"
-    if is_loopback(host):
-        try:
-            transport.open(Request("HEAD", f"https://{host}/v2/"), leaving).close()
-        except (NotTLS, Unreachable) as error:
-            return "http" if isinstance(error, NotTLS) or error.temporary else "https"
-        except RegistryError:
-            return "https"
-    return "https"
+    if not is_loopback(host):
+        return "https"
+    try:
+        response = transport.open(Request("GET", f"http://{host}/v2/"), leaving)
+    except Unreachable as error:
+        return "http" if isinstance(error, Stalled | NobodyThere) else "https"
+    except RegistryError:
+        return "http"
+    response.close()
+    return "https" if response.status == 400 or response.url.startswith("https:") else "http"

@@ -137,8 +137,8 @@ class Transport:
             if response.status not in _REDIRECTS or not location or request.method not in ("GET", "HEAD"):
                 return response
             response.drain()
-            target = urljoin(url, location)
-            self._check(url, target)
+            target = _joined(url, location)
+            _check_redirect(url, location, target)
             if origin(target) != origin(url):
                 # Never given back: what a foreign host redirects to is its choice, not ours.
                 secret, foreign = {}, True
@@ -168,13 +168,6 @@ class Transport:
                 decode_content=False,
             )
 
-    def _check(self, url: str, target: str) -> None:
-        parts = urlsplit(target)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadRedirect(f"{shown(url)} redirects to something that is no web address")
-        if parts.scheme == "http" and urlsplit(url).scheme == "https":
-            raise BadRedirect(f"{shown(url)} redirects from https to http ({parts.hostname})")
-
     def _pool(self, url: str) -> urllib3.PoolManager:
         """The connections of one proxy, or of none. The variables are looked at each time: they are few."""
         proxy = proxy_for(url)
@@ -195,6 +188,24 @@ class Transport:
         return urllib3.ProxyManager(
             bare, proxy_headers=headers, maxsize=_POOLED, blocksize=_BLOCK, ssl_context=self._context
         )
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
+
+
+def _check_redirect(url: str, location: str, target: str) -> None:
+    try:
+        parts, host = urlsplit(target), urlsplit(location).netloc
+    except ValueError:  # brackets that are no IPv6 address
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in ("http", "https") or not parts.hostname or ("//" in location[:8] and not host):
+        raise BadRedirect(f"{shown(url)} redirects to something that is no web address")
+    if parts.scheme == "http" and urlsplit(url).scheme == "https":
+        raise BadRedirect(f"{shown(url)} redirects from https to http ({parts.hostname})")
 
 
 def proxy_for(url: str) -> str:
@@ -235,10 +246,10 @@ def _unreachable(url: str, error: Exception) -> Unreachable:
             return _tls(url, cause)
         case NameResolutionError():
             return Unreachable(shown(url), "there is no such host")
+        case NewConnectionError():  # to urllib3 it is a kind of the next
+            return NobodyThere(shown(url), "nobody takes the connection")
         case ConnectTimeoutError():
             return Unreachable(shown(url), "no connection in time")
-        case NewConnectionError():
-            return Unreachable(shown(url), "nobody takes the connection")
         case LocationParseError():
             return Unreachable(shown(url), "this is no address", temporary=False)
         case _:
@@ -256,6 +267,12 @@ def _tls(url: str, error: SSLError) -> Unreachable:
     ):
         return NotTLS(shown(url), "it does not speak TLS")
     return Unreachable(shown(url), "the TLS connection failed")
+
+
+class NobodyThere(Unreachable):
+    """The machine is there, and nothing listens."""
+
+    code = "registry-nobody-there"
 
 
 class Untrusted(Unreachable):

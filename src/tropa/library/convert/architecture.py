@@ -29,8 +29,8 @@ class Wanted:
 
     `make` turns the sources into the result. It gets them in the type they will be written in: one-dimensional
     and `full` ones as float32, others as float16 or as the bits of bfloat16. So it may calculate with the former, and
-    must only move the latter around. Without it there is one source, written as it is. Without sources it is made
-    from nothing.
+    must only move the latter around. Without it the sources are written as they are, one after the other: a
+    single one, or several that are stacked along the first axis. Without sources it is made from nothing.
     """
 
     name: str

@@ -93,17 +93,19 @@ class _Work:
 
     def _tensor(self, writer: Writer, planned: Planned) -> None:
         make = planned.wanted.make
-        match planned.sources:
-            case (Stored() as source,) if make is None:
-                for part in source.parts():
-                    writer.write(numbers.to(planned.kind, source.dtype, part))
-                    self._read(part.nbytes)
-            case _:
-                arrays = [self._whole(planned.kind, source) for source in planned.sources]
-                made = make(arrays) if make else arrays[0]
-                assert made.shape == planned.wanted.shape, (planned.wanted, made.shape)
-                dtype = {F32: "<f4", F16: "<f2", BF16: "<u2"}[planned.kind]
-                writer.write(np.ascontiguousarray(made, dtype))
+        if make is not None:
+            made = make([self._whole(planned.kind, source) for source in planned.sources])
+            assert made.shape == planned.wanted.shape, (planned.wanted, made.shape)
+            dtype = {F32: "<f4", F16: "<f2", BF16: "<u2"}[planned.kind]
+            writer.write(np.ascontiguousarray(made, dtype))
+            return
+        for source in planned.sources:
+            if isinstance(source, Scaled):
+                writer.write(np.ascontiguousarray(self._whole(planned.kind, source)))
+                continue
+            for part in source.parts():
+                writer.write(numbers.to(planned.kind, source.dtype, part))
+                self._read(part.nbytes)
 
     def _whole(self, kind: int, source: Stored | Scaled) -> Any:
         dtype = "BF16" if isinstance(source, Scaled) else source.dtype

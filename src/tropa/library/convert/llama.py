@@ -77,12 +77,8 @@ class Mixtral(Mistral):
         for short, name, shape in (("w1", "gate", up), ("w2", "down", down), ("w3", "up", up)):
             sources = tuple(f"{moe}.experts.{n}.{short}.weight" for n in range(self.experts))
             stacked = (self.experts, *shape)
-            yield Wanted(f"blk.{i}.ffn_{name}_exps.weight", stacked, sources, _stacked, source_shape=shape)
+            yield Wanted(f"blk.{i}.ffn_{name}_exps.weight", stacked, sources, source_shape=shape)
 
 
 def _interleaved(heads: int, arrays: Arrays) -> np.ndarray:
     return rope.interleaved(arrays[0], heads)
-
-
-def _stacked(arrays: Arrays) -> np.ndarray:
-    return np.stack(arrays)

@@ -15,8 +15,9 @@ from tropa.engines.wheel import WheelEngine
 from tropa.runners.rundir import RunDir
 from tropa.runners.runner import Runner
 
-TOLERANCE = 0.08
-"""In nats. The engine calculates with 16-bit activations and cache; a wrong transform is off by whole nats."""
+TOLERANCE = 0.15
+"""In nats. The engine calculates with 16-bit activations (0.03 was seen with F16, 0.08 with BF16); a wrong transform is
+off by whole nats."""
 SAME_DIRECTION = 0.999
 
 

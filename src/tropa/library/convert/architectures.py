@@ -19,6 +19,11 @@ FAMILIES = {
     "GemmaForCausalLM": "gemma:Gemma",
     "Gemma2ForCausalLM": "gemma:Gemma2",
     "Phi3ForCausalLM": "phi3:Phi3",
+    "GlmForCausalLM": "glm:Glm",
+    "Glm4ForCausalLM": "glm:Glm4",
+    "ChatGLMModel": "chatglm:ChatGLM",
+    "ChatGLMForConditionalGeneration": "chatglm:ChatGLM",
+    "BertModel": "bert:Bert",
 }
 """Hugging Face's name (`architectures` in config.json) to module and class in this folder."""
 

@@ -23,6 +23,7 @@ NAMES = (
     "memory_prediction",
     "scheduler_cost",
     "convert",
+    "quantize",
 )
 LIMIT = 3600.0  # seconds for one benchmark
 HERE = Path(__file__).resolve().parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from tropa.service.errors import NotCapable
 from tropa.service.history import Message, role
 from tropa.templates.thinking import ThinkingParser
 
+MARK = re.compile(r"\[img-(\d{1,6})\]")
+"""Stands in a text where an image belongs."""
 USUAL_THINKING = ("<think>", "</think>")
 
 
@@ -94,8 +97,8 @@ def marked(messages: Iterable[Message]) -> tuple[list[Message], list[str]]:
 def as_openai(message: Message) -> dict[str, Any]:
     """A native message in the engine's dialect."""
     content: Any = message.get("content", "")
-    if images := message.get("images"):
-        content = [*_pictures(images), {"type": "text", "text": content}]
+    if message.get("images"):
+        content = _parts(message)
     out: dict[str, Any] = {"role": role(message), "content": content}
     if thinking := message.get("thinking"):
         out["reasoning_content"] = thinking
@@ -108,8 +111,28 @@ def as_openai(message: Message) -> dict[str, Any]:
     return out
 
 
-def _pictures(images: Iterable[str]) -> list[dict[str, Any]]:
-    return [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}} for data in images]
+def _parts(message: Message) -> list[dict[str, Any]]:
+    """Text and images in the order in which they are to be read."""
+    (with_marks,), images = marked([message])
+    parts: list[dict[str, Any]] = []
+    for number, text in enumerate(MARK.split(with_marks["content"])):
+        if number % 2 and int(text) < len(images):
+            url = f"data:image/png;base64,{images[int(text)]}"
+            parts.append({"type": "image_url", "image_url": {"url": url}})
+        elif text:
+            parts.append({"type": "text", "text": f"[img-{text}]" if number % 2 else text})
+    return parts
+
+
+def images_in(said: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The images of messages in the engine's dialect, in the order in which they are read."""
+    return [
+        part["image_url"]["url"].partition(",")[2]
+        for message in said
+        if isinstance(message["content"], list)
+        for part in message["content"]
+        if part["type"] == "image_url"
+    ]
 
 
 def _call(call: Mapping[str, Any], index: int) -> dict[str, Any]:

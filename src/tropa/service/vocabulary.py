@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tropa.runners.herd import Slot
+from tropa.service.messages import MARK
 from tropa.service.prompt import Prompt
 
-_MARK = re.compile(r"\[img-(\d{1,6})\]")
 _NOTE = "vocabulary"
 _LETTER = "a"
 
@@ -40,8 +41,15 @@ class Vocabulary:
             data.append(prompt.images[number])
             return self.media
 
-        text = _MARK.sub(media, text)
+        text = MARK.sub(media, text)
         return {"prompt_string": text, "multimodal_data": data} if data else text
+
+    def marked(self, text: str, images: Sequence[str]) -> Prompt:
+        """A text that an engine rendered, as a prompt of ours."""
+        if images:
+            first, *rest = text.split(self.media)
+            text = first + "".join(f"[img-{number}]{part}" for number, part in enumerate(rest))
+        return Prompt(text, images)
 
 
 async def vocabulary(slot: Slot) -> Vocabulary:

@@ -20,7 +20,7 @@ from tropa.service import relay
 from tropa.service.events import Piece
 from tropa.service.history import Message
 from tropa.service.listening import Listener
-from tropa.service.messages import as_openai, marked, pictures
+from tropa.service.messages import as_openai, images_in, marked
 from tropa.service.prompt import Prompt
 from tropa.service.relay import Finish, Tally
 from tropa.service.templating import rendered as render
@@ -77,8 +77,7 @@ class EngineWording:
     _heard: list[str] = field(default_factory=list)
 
     async def prompt(self, slot: Slot, messages: Sequence[Message]) -> Prompt:
-        text = await questions.render(slot, [*map(as_openai, messages)], self.told)
-        return Prompt(text, [""] * pictures(messages))
+        return await by_engine(self.told)(slot, messages)
 
     async def count(self, slot: Slot, messages: Sequence[Message]) -> int:
         prompt = await self.prompt(slot, messages)
@@ -274,7 +273,10 @@ def by_engine(told: Mapping[str, Any]) -> Render:
     """Let the engine render, and take its text."""
 
     async def rendered(slot: Slot, messages: Sequence[Message]) -> Prompt:
-        return Prompt(await questions.render(slot, [*map(as_openai, messages)], told))
+        said = [*map(as_openai, messages)]
+        text = await questions.render(slot, said, told)
+        images = images_in(said)
+        return (await vocabulary(slot)).marked(text, images) if images else Prompt(text)
 
     return rendered
 

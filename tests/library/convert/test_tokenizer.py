@@ -10,6 +10,7 @@ import pytest
 
 from tests.goldens import golden
 from tests.goldens.engine import running, tokenizes_like, tokens_of
+from tests.library.convert import real
 from tests.library.convert.making import Source, as_gguf, source, value
 from tropa.library.convert.errors import InvalidModelFolder
 from tropa.library.convert.tokenizer import pretokenizer, sentencepiece
@@ -188,6 +189,20 @@ def test_a_tokenizer_that_cannot_be_used_is_refused(
 ) -> None:
     edited(llama3, **fields)
     assert told in refusal(llama3)
+
+
+async def test_a_real_vocabulary_cuts_text_as_its_makers_do(tmp_path: Path) -> None:
+    folder = source("llama", tmp_path)
+    del folder.files["tokenizer.model"], folder.files["tokenizer_config.json"]
+    folder.files |= real.folder()
+    folder.configure(vocab_size=129280, bos_token_id=None, eos_token_id=None)
+    blank = ("F16", np.zeros((129280, 64)))
+    folder.change(
+        lambda tensors: tensors.update({"model.embed_tokens.weight": blank, "lm_head.weight": blank})
+    )
+    path, done = as_gguf(folder.files, tmp_path / "m.gguf")
+    assert not done.warnings
+    await tokenizes_like(path, real.cases())
 
 
 # SentencePiece

@@ -70,16 +70,6 @@ class InvalidRecipe(TropaError):
     code = "invalid-recipe"
 
 
-class NotSupportedYet(TropaError):
-    """Something the reference can do and this version of Tropa cannot: said, never skipped in silence."""
-
-    code = "not-supported-yet"
-
-    def __init__(self, what: str, *, line: int | None = None, hint: str | None = None) -> None:
-        where = "" if line is None else f" (line {line})"
-        super().__init__(f"{what} is not supported yet by this version of Tropa{where}", hint=hint)
-
-
 class UnsupportedArchitecture(TropaError):
     """A sound GGUF that the engine cannot run."""
 

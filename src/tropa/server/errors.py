@@ -16,7 +16,6 @@ from tropa.library.errors import (
     InvalidManifest,
     InvalidRecipe,
     ModelNotFound,
-    NotSupportedYet,
     StoreUnusable,
     UnsupportedArchitecture,
 )
@@ -48,7 +47,6 @@ STATUS: dict[type[TropaError], int] = {
     InvalidModelfile: 400,
     TemplateSyntaxError: 400,
     UnsupportedArchitecture: 400,
-    NotSupportedYet: 400,
     UnknownQuantization: 400,
     CannotQuantize: 400,
     QuantizerFailed: 500,

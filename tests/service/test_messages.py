@@ -86,6 +86,29 @@ def test_images_need_a_model_that_sees(tiny: Model) -> None:
         check_images(tiny, "tiny", images=True)
 
 
+THOUGHT = "<think>2+2 is...</think>\n\n4"
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "forgets"),
+    [("qwen3", "tiny", True), ("llama", "tiny", False), ("qwen2", "deepseek-r1", True)],
+)
+def test_old_thoughts_are_left_out_where_a_family_was_trained_so(
+    tiny: Model, family: str, name: str, forgets: bool
+) -> None:
+    model = replace(tiny, details=replace(tiny.details, family=family), name=replace(tiny.name, model=name))
+    said = {"role": "assistant", "content": THOUGHT}
+    old, _, latest = conversation(model, [said, USER, said])
+    assert old["content"] == ("4" if forgets else THOUGHT)
+    assert latest["content"] == THOUGHT
+
+
+def test_text_and_images_in_the_order_in_which_they_are_read() -> None:
+    parts = as_openai({"role": "user", "content": "A [img] b [img-7]", "images": ["QQ==", "Qg=="]})["content"]
+    kinds = [part.get("text") or part["image_url"]["url"][-4:] for part in parts]
+    assert kinds == ["Qg==", "A ", "QQ==", " b ", "[img-7]"]
+
+
 # What the answer must look like.
 
 

@@ -42,7 +42,7 @@ async def chat(
     messages = conversation(model, ask.messages)
     wording = word(model, ask, think, models.go_template)
     early = ask.render_only and ask.messages
-    if early and (found := await debugging.unloaded(model, wording, messages, options, ask.truncate)):
+    if early and (found := await debugging.unloaded(models, model, wording, messages, options, ask.truncate)):
         yield found
         return
     async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:

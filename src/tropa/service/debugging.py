@@ -12,20 +12,27 @@ from tropa.service import history
 from tropa.service.conversing import shortened
 from tropa.service.events import Rendered
 from tropa.service.history import Message
-from tropa.service.options import USUAL_CONTEXT, Options
+from tropa.service.models import Models
+from tropa.service.options import Options
 from tropa.service.wording import IMAGE_TOKENS, TextWording, Wording
 
 SPECIAL = 8  # tokens that an engine may add to a prompt, generously
 
 
 async def unloaded(
-    model: Model, wording: Wording, messages: Sequence[Message], options: Options, truncate: bool | None
+    models: Models,
+    model: Model,
+    wording: Wording,
+    messages: Sequence[Message],
+    options: Options,
+    truncate: bool | None,
 ) -> Rendered | None:
     """Without even loading the model; None where that takes an engine: to render, or to count what may be too much."""
     if not isinstance(wording, TextWording) or wording.needs_engine:
         return None
     prompt = await wording.render(cast("Slot", None), messages)
-    least = min(options.values.get("num_ctx") or USUAL_CONTEXT, model.context_length or USUAL_CONTEXT)
+    least = options.values.get("num_ctx") or models.usual_context
+    least = min(least, model.context_length or least)
     most = len(prompt.text.encode(errors="replace")) + SPECIAL + IMAGE_TOKENS * len(prompt.images)
     if truncate is not False and most >= least and history.starts(messages):
         return None

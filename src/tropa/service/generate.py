@@ -47,7 +47,7 @@ async def generate(
     # Only a conversation can lose its oldest part; a prompt that stands for itself fits or does not.
     truncate = ask.truncate if not (ask.raw or ask.suffix or ask.template) else False
     early = ask.render_only and not empty
-    if early and (found := await debugging.unloaded(model, wording, messages, options, truncate)):
+    if early and (found := await debugging.unloaded(models, model, wording, messages, options, truncate)):
         yield found
         return
     async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:

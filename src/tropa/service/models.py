@@ -9,7 +9,7 @@ from tropa.library.library import Library
 from tropa.library.model import Model
 from tropa.runners.demand import demand_of
 from tropa.runners.loadable import Loadable
-from tropa.service.options import Options, parse
+from tropa.service.options import USUAL_CONTEXT, Options, parse
 from tropa.settings import Settings
 
 
@@ -25,6 +25,11 @@ class Models:
     def go_template(self) -> bool | None:
         """Whether models are to use their Go template (True), or that of their GGUF; None: the better one."""
         return self._settings.go_template
+
+    @property
+    def usual_context(self) -> int:
+        """Tokens that a request can count on if nobody says how many."""
+        return self._settings.context_length or USUAL_CONTEXT
 
     def find(self, text: str) -> Model:
         """Raises what `Library.find` does."""

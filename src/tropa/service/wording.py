@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from tropa.runners.errors import ContextExceeded
 from tropa.runners.herd import Slot
 from tropa.service import prompt as questions
 from tropa.service import relay
@@ -251,12 +252,15 @@ class TextWording:
             asked = {**asked, "n_predict": allowed - spent.predicted_n}
         again = Prompt(self._prompt.text + thought, self._prompt.images)
         asked = {**asked, "prompt": (await vocabulary(slot)).given(again)}
-        async with aclosing(self._plainly(slot, asked)) as events:
-            async for event in events:
-                if isinstance(event, Finish):
-                    yield event.after(spent)
-                else:
-                    yield event
+        try:
+            async with aclosing(self._plainly(slot, asked)) as events:
+                async for event in events:
+                    if isinstance(event, Finish):
+                        yield event.after(spent)
+                    else:
+                        yield event
+        except ContextExceeded:  # the thinking left no room for an answer
+            yield Finish("length", spent, tally.prompt_tokens)
 
 
 def by_template(template: Template, tools: Sequence[Mapping[str, Any]], think: bool | str | None) -> Render:

@@ -21,6 +21,8 @@ test: $(VENV)/.develop  ## Run all tests
 soak: $(VENV)/.develop  ## A million random histories of the scheduler (hours)
 	@echo "== soak: simulated scheduler histories"
 	@$(RUN) -m tests.scheduler.soak --histories 1000000
+	@echo "== soak: interrupted pulls (some minutes)"
+	@$(RUN) -m tests.registry.soak --pulls 500
 
 check: $(VENV)/.develop  ## Format, lint, strict types, generated docs
 	@echo "== check: ruff format, ruff, mypy, generated pages"

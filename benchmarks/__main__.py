@@ -22,6 +22,7 @@ NAMES = (
     "fairness",
     "memory_prediction",
     "scheduler_cost",
+    "registry",
     "convert",
     "quantize",
 )

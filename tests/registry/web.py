@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -41,7 +43,7 @@ Handler = Callable[[Ask], Reply]
 class Web:
     """Answers at `host` as the handler says; remembers what was asked."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, certificate: Path | None = None) -> None:
         self.handler = handler
         self.asks: list[Ask] = []
         self.released = threading.Event()
@@ -91,6 +93,12 @@ class Web:
                 pass  # a client that left
 
         self._server = _Server(("127.0.0.1", 0), _Handler)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self.url = f"http://{self.host}"
         self._thread = threading.Thread(

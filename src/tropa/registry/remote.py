@@ -6,7 +6,7 @@ import ipaddress
 import platform
 import sys
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tropa import __version__
 from tropa.library.name import Name
@@ -18,6 +18,9 @@ _SYSTEMS = {"win32": "windows"}
 
 HUGGING_FACE = frozenset({"hf.co", "huggingface.co"})
 """Two names of one registry; its tokens come from the second whichever was asked."""
+
+_ELSEWHERE = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+"""Names that people write, and where the registry of that name listens."""
 
 
 def agent() -> str:
@@ -37,7 +40,8 @@ class Remote:
 
     @classmethod
     def of(cls, name: Name, scheme: str) -> Remote:
-        return cls(scheme, name.host, f"{name.namespace}/{name.model}", name.tag)
+        host = _ELSEWHERE.get(name.host.lower(), name.host)
+        return cls(scheme, host, f"{name.namespace}/{name.model}", name.tag)
 
     @property
     def root(self) -> str:
@@ -56,7 +60,7 @@ class Remote:
 
 def is_loopback(host: str) -> bool:
     """`host` may have a port."""
-    name = (urlsplit(f"//{host}").hostname or "") if host else ""
+    name = split(f"//{host}").hostname or ""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
@@ -65,15 +69,27 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def split(url: str) -> SplitResult:
+    """The parts of a URL from outside; all of them empty if it is none."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # looked at only now, and may be no number
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
 def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port: who gets credentials, and who else does not."""
-    parts = urlsplit(url)
+    parts = split(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
 def shown(url: str) -> str:
     """A URL as it may be told: a query may hold signatures, and user info a password."""
-    parts = urlsplit(url)
+    parts = split(url)
+    if not parts.hostname:
+        return "an address that is none"
     port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlunsplit
 
 from tropa.library import manifest as manifests
 from tropa.library.digest import Digest
 from tropa.registry.errors import BadAnswer, NoRanges, NotFound, RegistryError
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import MANIFEST, Limits
-from tropa.registry.remote import Remote, origin, shown
+from tropa.registry.remote import Remote, origin, shown, split
 from tropa.registry.session import Session
 from tropa.registry.transport import Request, Response, Transport
 
@@ -111,7 +111,7 @@ class Repository:
             response = self._send(Request("HEAD", f"{self.remote.url}/blobs/{digest}"), leaving)
         except NotFound:
             return False
-        response.close()
+        response.drain()
         return True
 
     def start_upload(self, digest: Digest, source: str | None, leaving: Leaving) -> Upload | None:
@@ -145,7 +145,7 @@ class Repository:
 
     def send_direct(self, url: str, size: int, body: Callable[[], IO[bytes]], leaving: Leaving) -> None:
         """To the storage behind a registry: its address says it all, so it learns nothing else."""
-        if urlsplit(url).scheme != "https" and self.remote.scheme == "https":
+        if split(url).scheme != "https" and self.remote.scheme == "https":
             raise BadAnswer(f"{self.remote.host} wants uploads sent to an address that is not https")
         request = Request("PUT", url, {"Content-Length": str(size)}, body=body)
         response = self._transport.open(request, leaving)
@@ -163,7 +163,7 @@ class Repository:
         return self._upload(response, upload), end + 1 if end else 0
 
     def commit(self, upload: Upload, digest: Digest, etag: str | None, leaving: Leaving) -> None:
-        parts = urlsplit(upload.url)
+        parts = split(upload.url)
         query = [*parse_qsl(parts.query, keep_blank_values=True), ("digest", str(digest))]
         query += [("etag", etag)] if etag else []
         query.sort(key=lambda item: item[0])
@@ -229,10 +229,13 @@ class Repository:
 
     def _ours(self, base: str, location: str) -> str:
         """Uploads carry our token, so they stay with the registry that gave it."""
-        url = urljoin(base, location)
-        if urlsplit(url).netloc.lower() == self.remote.host.lower():
+        try:
+            url = urljoin(base, location)
+        except ValueError as error:
+            raise BadAnswer(f"{self.remote.host} wants uploads sent to what is no address") from error
+        if split(url).netloc.lower() == self.remote.host.lower():
             # Registries behind a proxy that ends TLS often say http where they mean themselves.
-            url = urlunsplit((self.remote.scheme, *urlsplit(url)[1:]))
+            url = urlunsplit((self.remote.scheme, *split(url)[1:]))
         if origin(url) != origin(self.remote.root):
             raise BadAnswer(f"{self.remote.host} wants uploads sent to another registry: {shown(url)}")
         return url

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlunsplit
 
 from tropa.registry import challenge
 from tropa.registry.challenge import Challenge
@@ -23,7 +23,7 @@ from tropa.registry.errors import BadAnswer, BadRedirect, RealmMismatch, Refused
 from tropa.registry.identity import Identity
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import ANSWER, ERROR
-from tropa.registry.remote import HUGGING_FACE, Remote, is_loopback, origin
+from tropa.registry.remote import HUGGING_FACE, Remote, is_loopback, origin, split
 from tropa.registry.transport import Request, Response, Transport
 
 _CLIENT = "tropa"
@@ -130,7 +130,7 @@ class Session:
 
     def _may_sign(self, realm: str) -> bool:
         """A signature goes to the host that was asked, and nowhere else: it could be used there in our name."""
-        asked, wanted = self.remote.host.lower(), urlsplit(realm).netloc.lower()
+        asked, wanted = self.remote.host.lower(), split(realm).netloc.lower()
         if origin(realm) == origin(self.remote.root):
             return True
         if {asked, wanted} <= HUGGING_FACE and origin(realm)[0] == self.remote.scheme:
@@ -141,7 +141,7 @@ class Session:
 
     def _check_realm(self, realm: str) -> None:
         """Credentials never travel in the clear because a header said so."""
-        parts = urlsplit(realm)
+        parts = split(realm)
         if parts.scheme == "https" and parts.hostname:
             return
         same = parts.netloc.lower() == self.remote.host.lower() and self.remote.scheme == "http"
@@ -173,7 +173,7 @@ class Session:
 
 def _token_url(bearer: Challenge, **more: str) -> str:
     """The realm, its own query kept, with ours; keys in order, for what is signed is what is sent."""
-    parts = urlsplit(bearer.realm)
+    parts = split(bearer.realm)
     query = parse_qsl(parts.query, keep_blank_values=True)
     query += [("service", bearer.service)] if bearer.service else []
     query += [("scope", scope) for scope in bearer.scope.split(" ")]

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import IO
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -33,7 +34,7 @@ from urllib3.exceptions import (
 from tropa.registry.errors import BadAnswer, BadRedirect, RegistryError, Stalled, Unreachable
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import REDIRECTS, Limits
-from tropa.registry.remote import agent, is_loopback, origin, shown
+from tropa.registry.remote import agent, is_loopback, origin, shown, split
 
 # Its own lines name whole URLs, and those of downloads are signed.
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
@@ -99,10 +100,10 @@ class Response:
 
     def drain(self) -> None:
         """Leave the connection fit for the next request, if that is cheap."""
-        if (self.length or 0) <= _BLOCK:
-            with suppress(RegistryError):
-                while self.piece(_BLOCK):
-                    pass
+        count = 0
+        with suppress(RegistryError):
+            while count < _BLOCK and (piece := self.piece(_BLOCK)):
+                count += len(piece)
         self.close()
 
     def interrupt(self) -> None:
@@ -193,18 +194,16 @@ class Transport:
 def _joined(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
-    except ValueError:
+    except ValueError:  # brackets that are no IPv6 address
         return ""
 
 
 def _check_redirect(url: str, location: str, target: str) -> None:
-    try:
-        parts, host = urlsplit(target), urlsplit(location).netloc
-    except ValueError:  # brackets that are no IPv6 address
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in ("http", "https") or not parts.hostname or ("//" in location[:8] and not host):
+    parts = split(target)
+    no_host = location.partition(":")[2].startswith("//") and not split(location).netloc
+    if parts.scheme not in ("http", "https") or not parts.hostname or no_host:
         raise BadRedirect(f"{shown(url)} redirects to something that is no web address")
-    if parts.scheme == "http" and urlsplit(url).scheme == "https":
+    if parts.scheme == "http" and split(url).scheme == "https":
         raise BadRedirect(f"{shown(url)} redirects from https to http ({parts.hostname})")
 
 
@@ -229,7 +228,7 @@ def _translated(url: str) -> Iterator[None]:
         yield
     except ReadTimeoutError as error:
         raise Stalled(shown(url)) from error
-    except (HTTPError, OSError) as error:
+    except (HTTPError, HTTPException, OSError) as error:
         raise _unreachable(url, error) from error
     except ValueError as error:  # header values with line breaks, ports out of range
         raise Unreachable(shown(url), "it cannot be asked for", temporary=False) from error

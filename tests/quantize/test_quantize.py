@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 import gguf
-from tests.quantize.make_golden import GOLDEN, ours, weights
+from tests.quantize.make_golden import GOLDEN, chosen, ours, types, weights
+from tests.quantize.outlines import OUTLINES
 from tests.quantize.sources import SOURCES, make
 from tests.support import models
 from tests.support.processes import descendants, gone
@@ -26,7 +27,7 @@ from tropa.quantize.errors import CannotQuantize, QuantizerFailed, UnknownQuanti
 from tropa.quantize.filetype import KNOWN, NEED_IMPORTANCE, file_type
 from tropa.quantize.quantize import plan, quantize
 
-THOROUGH = ("llama", "mixtral", "odd")
+THOROUGH = ("glm4", "odd")
 OFTEN = ("F32", "Q8_0", "Q4_K_M", "IQ4_XS")
 X86 = sys.platform == "linux" and platform.machine() == "x86_64"
 
@@ -49,6 +50,20 @@ def test_every_type_is_what_the_engines_own_tool_makes(name: str, tmp_path: Path
         if X86 and (name in THOROUGH or kind in OFTEN):  # elsewhere compilers may round differently
             result.write_bytes(ours(source, kind))
             assert weights(read(result)) == golden[kind], kind
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_every_tensor_of_models_of_all_sizes_gets_the_type_that_the_tool_would_choose(
+    name: str, tmp_path: Path
+) -> None:
+    golden = json.loads(GOLDEN.read_text())["outlines"][name]
+    path = OUTLINES[name].write(tmp_path / "outline.gguf")
+    for kind in KNOWN:
+        if golden[kind] is None:
+            with pytest.raises(CannotQuantize):
+                chosen(path, kind)
+        else:
+            assert types(chosen(path, kind)) == golden[kind], kind
 
 
 @pytest.fixture

@@ -90,8 +90,9 @@ def test_execution(text: str, place: tuple[int, int], rest: str) -> None:
 
 
 def test_an_error_in_a_called_template_names_it() -> None:
-    with pytest.raises(TemplateError, match='executing "x" at <[.]a[.]b>'):
+    with pytest.raises(TemplateError) as raised:
         execute(parse('{{ define "x" }}{{ .a.b }}{{ end }}{{ template "x" . }}'), {"a": 1})
+    assert 'executing "x" at <.a.b>' in str(raised.value)
 
 
 def test_a_value_that_no_json_has_is_a_bug_of_ours_and_stays_loud() -> None:

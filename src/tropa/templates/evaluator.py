@@ -122,25 +122,26 @@ class Evaluator(State):
         return self.fail(f"undefined variable: {name}")
 
     def _argument(self, node: Operand) -> Any:
-        """None for nil and for nothing."""
-        self.at = node
-        value: Any
-        if isinstance(node, Field):
-            value = self._chain(self.dot, self.boxed, node.names, (node,), _MISSING)
-        elif isinstance(node, Variable):
-            variable = self._variable(node.names[0])
-            value = variable.value
-            if len(node.names) > 1:
-                value = self._chain(value, variable.boxed, node.names[1:], (node,), _MISSING)
-        elif isinstance(node, Pipe):
-            value = self._nested(node)
-        elif isinstance(node, Name):
-            value = self._function(node, node, (node,), _MISSING)
-        elif isinstance(node, Chain):
-            value = self._chain(self._chained(node), False, node.names, (node,), _MISSING)
-        else:
-            return self._constant(node)
+        """None for nil and for nothing: functions know one of them only."""
+        value = self._operand(node)
         return None if value is NOTHING else value
+
+    def _operand(self, node: Operand) -> Any:
+        self.at = node
+        if isinstance(node, Field):
+            return self._chain(self.dot, self.boxed, node.names, (node,), _MISSING)
+        if isinstance(node, Variable):
+            variable = self._variable(node.names[0])
+            if len(node.names) == 1:
+                return variable.value
+            return self._chain(variable.value, variable.boxed, node.names[1:], (node,), _MISSING)
+        if isinstance(node, Pipe):
+            return self._nested(node)
+        if isinstance(node, Name):
+            return self._function(node, node, (node,), _MISSING)
+        if isinstance(node, Chain):
+            return self._chain(self._chained(node), False, node.names, (node,), _MISSING)
+        return self._constant(node)
 
     # Fields.
 
@@ -251,10 +252,7 @@ class Evaluator(State):
             case Nil():
                 self.at = node
                 self.fail("cannot assign nil to string")
-            case Variable(names=(name,)) if self._variable(name).value is NOTHING:
-                self.at = node
-                self._mistyped(NOTHING)
-        value = self._argument(node)
+        value = self._operand(node)
         if not isinstance(value, str):
             self._mistyped(value)
         return value

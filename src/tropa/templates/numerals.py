@@ -64,6 +64,8 @@ def number(text: str) -> int | float:
     """What a literal says. Integers may exceed 64 bits signed, not unsigned (TooLarge). Raises ValueError."""
     lowered = text.lower()
     hexadecimal = "0x" in lowered
+    if not any(char.isdigit() for char in text):
+        raise ValueError
     if lowered.endswith("i"):
         raise ValueError(f"complex numbers are not supported: {text}")
     floating = "." in text or "p" in lowered or ("e" in lowered and not hexadecimal)
@@ -75,8 +77,6 @@ def number(text: str) -> int | float:
         if not INT_MIN <= value <= UINT_MAX:
             raise TooLarge
         return value
-    if not any(char.isdigit() for char in text):
-        raise ValueError
     if "_" in text:
         if re.search(r"(?<![0-9a-fA-F])_|_(?![0-9a-fA-F])", text) or not hexadecimal:
             raise ValueError

@@ -17,6 +17,7 @@ from tests.support import models
 from tropa.cli import target
 from tropa.cli.ownserver import server_running
 
+MODELFILES = Path(__file__).parents[2] / "docs/modelfiles"
 SHORT = "PARAMETER num_predict 8\nPARAMETER num_ctx 512\nPARAMETER temperature 0\nPARAMETER seed 1\n"
 TEMPLATE = 'TEMPLATE """[{{ .System }}] {{ .Prompt }} => """\n'
 
@@ -53,26 +54,34 @@ def answers(run: Run, model: str) -> str:
     return said.out
 
 
-@pytest.mark.parametrize("name", ["glm4", "chatglm", "gemma2"])
-def test_a_gguf_becomes_a_model_that_answers(create: Run, run: Run, tmp_path: Path, name: str) -> None:
-    getattr(models, name)(tmp_path / "m.gguf", width=64, vocab=600, layers=1)
-    assert create(name, f"FROM ./m.gguf\n{TEMPLATE}SYSTEM Be brief.\n{SHORT}") == Transcript(0, "", "")
-    answers(run, name)
-    assert create(f"{name}-q8", f"FROM {name}\n", "-q", "q8_0") == Transcript(0, "", "")
-    answers(run, f"{name}-q8")
-    assert "    quantization        Q8_0" in run("show", f"{name}-q8").out
-    assert run("show", f"{name}-q8", "--system").out == "Be brief."
+FAMILIES = [  # a page of docs/modelfiles, and a model that it is for: random weights, and a spec of safetensors
+    ("glm4", "glm4", "glm4"),
+    ("glm4", "chatglm", "chatglm"),
+    ("codegeex4", "chatglm", "codegeex4"),
+    ("gemma2", "gemma2", "gemma2"),
+]
 
 
-@pytest.mark.parametrize("name", ["glm4", "codegeex4", "gemma2"])
-def test_a_folder_of_safetensors_becomes_a_model_that_answers(
-    create: Run, run: Run, tmp_path: Path, name: str
+@pytest.mark.parametrize(("page", "maker", "spec"), FAMILIES)
+def test_the_modelfiles_of_the_docs_make_models_that_answer(
+    create: Run, run: Run, tmp_path: Path, page: str, maker: str, spec: str
 ) -> None:
-    where = folder.write(SPECS[name], tmp_path / "model")
-    transcript = create(f"{name}-st", f"FROM {where}\n{TEMPLATE}{SHORT.replace('512', '128')}", "-q", "Q8_0")
-    assert (transcript.status, transcript.out) == (0, ""), transcript.err
-    answers(run, f"{name}-st")
-    assert "    quantization        Q8_0" in run("show", f"{name}-st").out
+    text = (MODELFILES / page / "Modelfile").read_text()
+    assert "FROM ./model.gguf\n" in text
+    getattr(models, maker)(tmp_path / "model.gguf", width=64, vocab=600, layers=1)
+    assert create("from-gguf", f"{text}\nSYSTEM Be brief.\n{SHORT}") == Transcript(0, "", "")
+    answers(run, "from-gguf")
+    assert create("smaller", "FROM from-gguf\n", "-q", "q8_0") == Transcript(0, "", "")
+    answers(run, "smaller")
+    assert "    quantization        Q8_0" in run("show", "smaller").out
+    assert run("show", "smaller", "--system").out == "Be brief."
+
+    folder.write(SPECS[spec], tmp_path / "model")
+    text = text.replace("FROM ./model.gguf", "FROM ./model") + SHORT.replace("512", "128")
+    made = create("from-safetensors", text, "-q", "Q8_0")
+    assert (made.status, made.out) == (0, ""), made.err
+    answers(run, "from-safetensors")
+    assert "    quantization        Q8_0" in run("show", "from-safetensors").out
 
 
 def test_a_split_model_in_this_folder_needs_no_modelfile(

@@ -6,6 +6,7 @@ transformers has no class for them, so their goldens speak for the same weights 
 from __future__ import annotations
 
 import base64
+import random
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.goldens import golden
 from tests.goldens.engine import answers_like, tokenizes_like
 from tests.library.convert.making import Source, imported, source, value
+from tests.library.convert.test_mutants import bytewise, survives
 from tropa.library.convert.errors import InvalidModelFolder
 
 
@@ -99,3 +101,9 @@ def test_no_tokenizer_at_all_is_named(chatglm: Source) -> None:
     del chatglm.files["tokenizer.model"]
     with pytest.raises(InvalidModelFolder, match=r"tokenizer\.model is not among the files"):
         chatglm.convert()
+
+
+def test_bytes_of_a_vocabulary_that_changed_are_taken_or_refused(chatglm: Source, tmp_path: Path) -> None:
+    whole = chatglm.files["tokenizer.model"].read_bytes()
+    imported, refused = survives(chatglm, "tokenizer.model", bytewise(whole, random.Random(1), 100), tmp_path)
+    assert (imported + refused, refused > 20) == (100, True)

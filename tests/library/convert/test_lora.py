@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from tests.goldens import folder, golden
 from tests.goldens.engine import TOLERANCE, probabilities, running
 from tests.library.convert.adapters import CHANGED, RANK, Matrices, as_adapter, merged, mlx, peft, trained
 from tests.library.convert.making import as_gguf, imported, source
+from tests.library.convert.test_mutants import bytewise
+from tropa.errors import TropaError
 from tropa.gguf import read
 from tropa.library.convert.errors import InvalidModelFolder
 from tropa.library.convert.lora import convert
@@ -193,6 +196,20 @@ def test_a_base_of_a_family_without_adapters_is_refused(adapter: Adapter, tmp_pa
     a, b, _, place = adapter
     with pytest.raises(UnsupportedArchitecture, match='unsupported architecture "bert"'):
         convert(peft(a, b, {"lora_alpha": 8}, place), read(imported("bert", tmp_path)), BytesIO())
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json"])
+def test_bytes_that_changed_are_taken_or_refused(file: str, adapter: Adapter, tmp_path: Path) -> None:
+    a, b, base, place = adapter
+    files, model = peft(a, b, {"lora_alpha": 8}, place), read(base)
+    whole, refusals = files[file].read_bytes(), 0
+    for mutant in bytewise(whole, random.Random(file), 200):
+        files[file].write_bytes(mutant)
+        try:
+            convert(files, model, BytesIO())
+        except TropaError:
+            refusals += 1
+    assert refusals > 20
 
 
 def test_progress_is_told_and_what_it_raises_ends_the_work(adapter: Adapter) -> None:

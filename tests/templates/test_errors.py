@@ -32,6 +32,7 @@ from tropa.templates.parser import parse
         ("{{ é! }}", "template: :1: bad character U+0021 '!'"),
         ("{{ \x00 }}", "template: :1: unrecognized character in action: U+0000"),
         ("{{ 'a }}", "template: :1: unterminated character constant"),
+        ("{{ '' }}", "template: :1: invalid syntax"),
         ('{{ "\\q" }}', "template: :1: invalid syntax"),
         ("{{ 99999999999999999999 }}", 'template: :1: integer overflow: "99999999999999999999"'),
         ("{{ 1e999 }}", 'template: :1: illegal number syntax: "1e999"'),

@@ -128,6 +128,8 @@ class Evaluator(State):
 
     def _operand(self, node: Operand) -> Any:
         self.at = node
+        if isinstance(node, String):
+            return node.value
         if isinstance(node, Field):
             return self._chain(self.dot, self.boxed, node.names, (node,), _MISSING)
         if isinstance(node, Variable):

@@ -84,8 +84,10 @@ def unquote_char(literal: str) -> int:
         data, end = _unescaped(body, 0, "'")
         if end == len(body):
             return data[0] if isinstance(data, bytes) else data
-    elif len(body) == 1 and body != "'":
+    elif len(body) == 1:
         return ord(body)
+    elif not body:
+        raise ValueError("invalid syntax")
     raise ValueError(f"malformed character constant: {literal}")
 
 

@@ -102,21 +102,23 @@ class Kind(Enum):
 _KINDS: dict[type, Kind] = {
     bool: Kind.BOOL, int: Kind.INT, float: Kind.FLOAT, str: Kind.STRING, bytes: Kind.BYTES,
     list: Kind.LIST, tuple: Kind.LIST, dict: Kind.MAP, type(None): Kind.NIL, Nothing: Kind.NIL,
+    Struct: Kind.STRUCT,
 }  # fmt: skip
 BASIC = frozenset({Kind.BOOL, Kind.INT, Kind.FLOAT, Kind.STRING})
 
 
 def kind(value: object) -> Kind:
     """Raises TypeError for what is no value of a template: that is a bug of whoever made the data."""
-    found = _KINDS.get(type(value))
-    if found is None:
-        for base, found in _KINDS.items():
-            if base is not bool and isinstance(value, base):
-                return found
-        if isinstance(value, Struct):
-            return Kind.STRUCT
-        raise TypeError(f"{type(value).__name__} is no value of a template")
-    return found
+    return _KINDS.get(type(value)) or _derived(type(value))
+
+
+def _derived(derived: type) -> Kind:
+    """Of a view, remembered; there are no more of them than classes in this part."""
+    for base in (str, float, list, dict, Struct):
+        if issubclass(derived, base):
+            found = _KINDS[derived] = _KINDS[base]
+            return found
+    raise TypeError(f"{derived.__name__} is no value of a template")
 
 
 def type_name(value: object) -> str:

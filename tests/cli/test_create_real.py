@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Run, Transcript
 from tests.goldens import folder
 from tests.goldens.specs import SPECS
+from tests.library.convert.adapters import peft, trained
 from tests.library.test_shards import split
 from tests.library.test_weights import lora
 from tests.support import models
@@ -101,6 +102,18 @@ def test_an_adapter_goes_with_its_base(create: Run, run: Run, tmp_path: Path) ->
     (tmp_path / "lora.gguf").write_bytes(lora(tmp_path / "made.gguf"))
     assert create("adapted", f"FROM m.gguf\nADAPTER ./lora.gguf\n{SHORT}") == Transcript(0, "", "")
     answers(run, "adapted")
+
+
+def test_an_adapter_as_training_left_it_changes_what_its_base_says(
+    create: Run, run: Run, tmp_path: Path
+) -> None:
+    folder.write(SPECS["llama"], tmp_path / "model")
+    peft(*trained("llama", tmp_path / "source"), {"lora_alpha": 16}, tmp_path / "adapter")
+    short = SHORT.replace("512", "128")
+    assert create("plain", f"FROM ./model\n{short}") == Transcript(0, "", "")
+    made = create("trained", f"FROM plain\nADAPTER ./adapter\n{short}")
+    assert made == Transcript(0, "", "")
+    assert answers(run, "trained") != answers(run, "plain")
 
 
 def test_what_show_prints_makes_the_same_model_again(create: Run, run: Run, tmp_path: Path) -> None:

@@ -54,10 +54,11 @@ def lines(options: Mapping[str, object]) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for key in sorted(options):
         value = options[key]
-        for item in value if isinstance(value, list) else [value]:
+        for item in list[object](value) if isinstance(value, list) else [value]:
             # Other programs store whole numbers as floats, and those of a million are written 1e+06.
-            whole = key in INTS and isinstance(item, float) and item.is_integer()
-            pairs.append((key, str(int(item)) if whole else written(item)))
+            if key in INTS and isinstance(item, float) and item.is_integer():
+                item = int(item)
+            pairs.append((key, written(item)))
     return pairs
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.service.talking import chat, generate, prompted, rendered, user
 from tests.support.places import short_folder
+from tests.support.processes import patience
 from tests.support.scripted import scripted
 from tests.support.server import Server, serving
 
@@ -127,6 +130,28 @@ def test_a_template_with_the_request(models: Server) -> None:
 def test_a_template_that_does_not_work(models: Server, template: str, status: int) -> None:
     answer = models.post("/api/generate", model="go", prompt="Hi", template=template)
     assert (answer.status, answer.error.startswith("template: :1:")) == (status, True)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ range 1000000000 }}x{{ end }}",
+        '{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}',
+        "{{ .A }}" * 30_000,
+    ],
+    ids=["endless", "itself", "long"],
+)
+def test_a_template_without_end_costs_nobody_else_anything(models: Server, template: str) -> None:
+    waits = []
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(models.post, "/api/generate", model="go", prompt="Hi", template=template)
+        while not asked.done():
+            started = time.monotonic()
+            models.get("/api/version")
+            waits.append(time.monotonic() - started)
+        answer = asked.result()
+    assert answer.status in (400, 500), answer.body
+    assert max(waits, default=0.0) < patience(1.0)
 
 
 @pytest.mark.parametrize("model", ["go", "jinja"])

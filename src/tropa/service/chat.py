@@ -40,7 +40,7 @@ async def chat(
         raise NotCapable(f"{model.name.full} does not support tools")
     options = models.options(model, ask.options)
     messages = conversation(model, ask.messages)
-    wording = word(model, ask, think, models.go_template)
+    wording = await word(model, ask, think, models.go_template)
     early = ask.render_only and ask.messages
     if early and (found := await debugging.unloaded(models, model, wording, messages, options, ask.truncate)):
         yield found
@@ -59,9 +59,9 @@ async def chat(
                 yield event
 
 
-def word(model: Model, ask: ChatAsk, think: bool | str | None, go_template: bool | None) -> Wording:
+async def word(model: Model, ask: ChatAsk, think: bool | str | None, go_template: bool | None) -> Wording:
     """How this chat is put to the engine. Raises TemplateSyntaxError."""
-    template = templating.chosen(model, go_template)
+    template = await templating.chosen(model, go_template)
     # A call that is required is asked for by its form (toolchoice.py): there is nothing to choose, nor to listen for.
     choosing = bool(ask.tools) and ask.tool_choice == "auto"
     if template is None:

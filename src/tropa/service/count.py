@@ -21,6 +21,6 @@ async def count(models: Models, herd: Herd, ask: ChatAsk) -> int:
     if ask.tools and not model.can("tools"):
         raise NotCapable(f"{model.name.full} does not support tools")
     options = models.options(model, ask.options)
-    wording = word(model, ask, think, models.go_template)
+    wording = await word(model, ask, think, models.go_template)
     async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:
         return await wording.count(slot, conversation(model, ask.messages))

@@ -42,7 +42,7 @@ async def generate(
     if ask.suffix and not model.can("insert"):
         raise NotCapable(f"{model.name.full} does not support insert")
     options = models.options(model, ask.options)
-    wording = word(model, ask, think, models.go_template)
+    wording = await word(model, ask, think, models.go_template)
     messages = said(model, ask)
     # Only a conversation can lose its oldest part; a prompt that stands for itself fits or does not.
     truncate = ask.truncate if not (ask.raw or ask.suffix or ask.template) else False
@@ -75,9 +75,9 @@ def said(model: Model, ask: GenerateAsk) -> list[Message]:
     return [*front, *(seeds(model) if ask.context is None else ()), user]
 
 
-def word(model: Model, ask: GenerateAsk, think: bool | str | None, go_template: bool | None) -> Wording:
+async def word(model: Model, ask: GenerateAsk, think: bool | str | None, go_template: bool | None) -> Wording:
     """How this prompt is put to the engine. Raises TemplateSyntaxError."""
-    own = templating.for_prompts(model, go_template)
+    own = await templating.for_prompts(model, go_template)
     tags = None
     if think:
         tags = own.thinking if own is not None else USUAL_THINKING
@@ -87,12 +87,12 @@ def word(model: Model, ask: GenerateAsk, think: bool | str | None, go_template: 
             as_it_is(Prompt(ask.prompt, ask.images)), tags if own is not None else None, top=ask.top_logprobs
         )
     if ask.suffix:
-        template = templating.parsed(ask.template) if ask.template else own
+        template = await templating.parsed(ask.template) if ask.template else own
         if template is None:
             raise NotCapable(f"{model.name.full} does not support insert")
         return TextWording(templating.filled(template, ask.prompt, ask.suffix, think), top=ask.top_logprobs)
     if ask.template:
-        template = templating.parsed(ask.template)
+        template = await templating.parsed(ask.template)
         render = by_template(template, (), think)
         tags = (template.thinking or tags) if think else None
     elif own is not None:

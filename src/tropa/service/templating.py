@@ -20,27 +20,40 @@ log = logging.getLogger("tropa.service")
 
 HARMONY = ("gptoss", "gpt-oss")
 PLAIN = "{{ .Prompt }}"
+KEPT = 64
 
 
-def chosen(model: Model, forced: bool | None) -> Template | None:
+async def chosen(model: Model, forced: bool | None) -> Template | None:
     """The template that we render; None: the engine renders the conversation, by the GGUF's Jinja or its own default.
 
     `forced` is the user's setting (OLLAMA_GO_TEMPLATE). Raises TemplateSyntaxError.
     """
     text = _text(model, forced)
-    return parsed(text) if text else None
+    return await parsed(text) if text else None
 
 
-def for_prompts(model: Model, forced: bool | None) -> Template | None:
+async def for_prompts(model: Model, forced: bool | None) -> Template | None:
     """The same for `generate`: a model without any template gets its prompt as it is."""
-    if template := chosen(model, forced):
+    if template := await chosen(model, forced):
         return template
-    return None if model.chat_template else parsed(model.template or PLAIN)
+    return None if model.chat_template else await parsed(model.template or PLAIN)
 
 
-@lru_cache(maxsize=64)
-def parsed(text: str) -> Template:
-    """Raises TemplateSyntaxError."""
+async def parsed(text: str) -> Template:
+    """In a thread, since a hostile one takes seconds; some of the latest are kept. Raises TemplateSyntaxError."""
+    found = _kept.get(text)
+    if found is None:
+        found = await asyncio.to_thread(_parse, text)
+        while len(_kept) >= KEPT:
+            _kept.pop(next(iter(_kept)))
+        _kept[text] = found
+    return found
+
+
+_kept: dict[str, Template] = {}
+
+
+def _parse(text: str) -> Template:
     from tropa.templates.template import Template
 
     return Template.parse(text)
@@ -72,9 +85,11 @@ def filled(
 
 
 def _text(model: Model, forced: bool | None) -> str | None:
-    if (model.renderer or model.parser) and (model.chat_template or not model.template):
-        _say_fallback(model.name.short, model.renderer or model.parser)
-        return None
+    if wanted := model.renderer or model.parser:
+        own = bool(model.chat_template) or not model.template
+        _say_fallback(model.name.short, wanted, "its GGUF's own template" if own else "its Go template")
+        if own:
+            return None
     if not model.template or forced is False:
         return None
     if forced or not model.chat_template:
@@ -84,8 +99,6 @@ def _text(model: Model, forced: bool | None) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _say_fallback(name: str, wanted: str) -> None:
+def _say_fallback(name: str, wanted: str, used: str) -> None:
     """Once for each model."""
-    log.warning(
-        "%s names the renderer %r, which is not known here: its GGUF's template is used", name, wanted
-    )
+    log.warning("%s names the renderer or parser %r, which is not known here: %s is used", name, wanted, used)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tests.library.test_weights import lora
 from tests.support import models
 from tropa.cli import target
 from tropa.cli.ownserver import server_running
+from tropa.client.client import Client
+from tropa.library.blobs import Writer
 
 MODELFILES = Path(__file__).parents[2] / "docs/modelfiles"
 SHORT = "PARAMETER num_predict 8\nPARAMETER num_ctx 512\nPARAMETER temperature 0\nPARAMETER seed 1\n"
@@ -138,3 +141,35 @@ def test_mistakes_are_said_with_their_place(create: Run, run: Run, tmp_path: Pat
     )
     assert "quantization is only supported for F16" in create("bad", "FROM tiny\n", "-q", "q4_K_M").err
     assert run("list", "bad").out.count("\n") == 1, "nothing is registered"
+
+
+def test_a_file_beside_its_server_is_not_copied(
+    create: Run, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The filesystem's part is played: not every machine that tests has one that shares bytes."""
+    models.llama(tmp_path / "m.gguf", width=64, vocab=400, layers=1, seed=7)
+    monkeypatch.setattr(Writer, "clone", _clone)
+    monkeypatch.setattr(Client, "upload", _never)
+    assert create("nearby", f"FROM m.gguf\n{SHORT}") == Transcript(0, "", "")
+    answers(run, "nearby")
+
+
+def test_a_server_with_another_folder_gets_its_files_by_upload(
+    create: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.llama(tmp_path / "m.gguf", width=64, vocab=400, layers=1, seed=8)
+    monkeypatch.setattr(Writer, "clone", _clone)
+    (tmp_path / "other" / "blobs").mkdir(parents=True)
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "other"))
+    assert create("uploaded", "FROM m.gguf\n") == Transcript(0, "", "")
+    assert list((tmp_path / "other" / "blobs").iterdir()) == [], "nothing is left behind"
+
+
+def _clone(writer: Writer, file: BufferedReader) -> bool:
+    file.seek(0)
+    writer.write(file.read())
+    return True
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("nothing is to be uploaded")

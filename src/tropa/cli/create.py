@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tropa.cli.command import Call
+from tropa.cli.nearby import shared
 from tropa.cli.progress import Progress
 from tropa.cli.target import client
 from tropa.client.client import BLOCK, Client
@@ -93,7 +94,7 @@ def _upload(path: Path, server: Client, progress: Progress) -> str:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest = _digest(path, file, progress.bar(f"reading {path.name}", size), progress)
-            if not server.has_blob(digest):
+            if not server.has_blob(digest) and not shared(file, digest, server):
                 file.seek(0)
                 bar = progress.bar(f"copying file {digest[:19]}", size)
                 server.upload(digest, _blocks(path, file, bar, progress), size)

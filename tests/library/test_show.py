@@ -212,3 +212,14 @@ def test_tags_and_show_agree_on_what_a_model_can_do(library: Library) -> None:
         == library.find("x").capabilities
         == ("completion", "tools", "thinking")
     )
+
+
+def test_a_model_with_a_broken_template_is_listed_all_the_same(library: Library, tmp_path: Path) -> None:
+    make(library, "x", template="{{ .Prompt }}{{ .Tools }}")
+    assert library.find("x").can("tools")
+    files = [path for path in (tmp_path / "models").rglob("*") if path.is_file()]
+    [blob] = [path for path in files if b"{{ .Tools" in path.read_bytes()]
+    blob.chmod(0o600)
+    blob.write_text("{{ .Prompt }}{{ .Tools")
+    [listed] = Library(tmp_path / "models").models()
+    assert listed.capabilities == ("completion",)

@@ -334,6 +334,18 @@ def test_a_draft_is_kept_with_its_model(library: Library, llama: bytes, tmp_path
     )
 
 
+def test_texts_that_other_clients_send_along_with_a_gguf_are_passed_over(
+    library: Library, llama: bytes, tmp_path: Path
+) -> None:
+    text = upload(library, b"{}")
+    make(library, "x", files={"config.json": text, "m.gguf": upload(library, llama), "tokenizer.model": text})
+    adapters = {"lora.gguf": upload(library, lora(tmp_path / "lora.gguf")), "adapter_config.json": text}
+    make(library, "y", base="x", adapters=adapters)
+    assert len(library.find("y").adapters) == 1
+    with pytest.raises(InvalidGGUF, match="unknown type"):
+        make(library, "z", files={"config.json": text})
+
+
 # Texts and config.
 
 

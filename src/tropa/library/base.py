@@ -29,6 +29,8 @@ from tropa.quantize.filetype import FileType
 
 Pull = Callable[[str], Iterator[Status]]
 """Fetches a model by name into the library, telling how it goes."""
+METADATA = (".json", ".jinja", ".model", ".txt", ".md")
+"""What a GGUF has inside already."""
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
 
 
@@ -153,6 +155,7 @@ def weights(bench: Bench, files: Mapping[str, Digest]) -> Generator[Status, None
     """The GGUF files that uploaded ones are or become, each fit for the engine."""
     if any(file.lower().endswith(".safetensors") for file in files):
         return [(yield from _converted(bench, files))]
+    files = without_metadata(files)
     for file in files:
         if file.lower().endswith(PICKLES) and bench.uploaded(files[file]).read_bytes()[:4] != b"GGUF":
             raise InvalidRecipe(
@@ -176,6 +179,13 @@ def weights(bench: Bench, files: Mapping[str, Digest]) -> Generator[Status, None
     for piece in whole:
         check_fit(bench, piece.file, piece.gguf)
     return whole
+
+
+def without_metadata(files: Mapping[str, Digest]) -> Mapping[str, Digest]:
+    """GGUF files alone: other clients send the texts along that lie beside them in a folder. All, if there is nothing
+    else.
+    """
+    return {name: digest for name, digest in files.items() if not name.lower().endswith(METADATA)} or files
 
 
 def check_fit(bench: Bench, file: str, gguf: GGUF) -> None:

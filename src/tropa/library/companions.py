@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 
 from tropa.gguf import GGUF
 from tropa.library import manifest
-from tropa.library.base import weights
+from tropa.library.base import weights, without_metadata
 from tropa.library.bench import Bench, Conversion, Piece, opened, width
 from tropa.library.errors import InvalidRecipe
 from tropa.library.header import Kind, describe
@@ -26,9 +26,10 @@ def adapter(bench: Bench, recipe: Recipe, base: Sequence[Layer]) -> Generator[St
     if any(file.lower().endswith(".safetensors") for file in recipe.adapters):
         piece = yield from _converted(bench, recipe, model)
     else:
-        if len(recipe.adapters) > 1:
+        files = without_metadata(recipe.adapters)
+        if len(files) > 1:
             raise InvalidRecipe("only one adapter is currently supported")
-        ((file, digest),) = recipe.adapters.items()
+        ((file, digest),) = files.items()
         yield Status("parsing GGUF")
         piece = Piece(file, opened(file, bench.uploaded(digest)), digest)
     _check(piece, model)

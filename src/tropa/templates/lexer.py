@@ -270,7 +270,14 @@ class _Lexer:
         if letter(self.text[end : end + 1] or " "):
             raise _Wrong(f"bad number syntax: {quote(self.text[self.at : end + 1])}")
         if self.text[end : end + 1] in ("+", "-"):
-            raise _Wrong(f"bad number syntax: {quote(self.text[self.at : end + 1])}")
+            second = _NUMBER.match(self.text, end)
+            assert second is not None
+            end = second.end()
+            if letter(self.text[end : end + 1] or " "):
+                end += 1
+            elif second[0].endswith("i"):
+                raise _Wrong(f"complex numbers are not supported: {self.text[self.at : end]}")
+            raise _Wrong(f"bad number syntax: {quote(self.text[self.at : end])}")
         return self._take(Kind.NUMBER, end)
 
 

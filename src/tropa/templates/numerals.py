@@ -7,8 +7,18 @@ import re
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
 UINT_MAX = (1 << 64) - 1
-_UNDERSCORES = re.compile(r"[+-]?(?:0[xXoObB]_?)?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*$")
-_OCTAL = re.compile(r"[+-]?0[0-7_]+$")
+_MOST_DIGITS = 80
+_INTEGER = re.compile(
+    r"[+-]?(?:0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|[0-9](?:_?[0-9])*)$"
+)
+_OCTAL = re.compile(r"[+-]?0[0-7]+$")
+_AFTER_ZERO = re.compile(r"[+-]?0[0-9]+$")
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
+_HEX_FLOAT = re.compile(r"[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+$")
+_LONE_UNDERSCORE = (
+    re.compile(r"(?<![0-9])_|_(?![0-9])"),
+    re.compile(r"(?<![0-9a-fA-FxX])_|_(?![0-9a-fA-F])"),
+)
 
 
 class TooLarge(ValueError):
@@ -61,32 +71,41 @@ def _placed(value: float, *, low: int, high: int, two_digits: bool) -> str:
 
 
 def number(text: str) -> int | float:
-    """What a literal says. Integers may exceed 64 bits signed, not unsigned (TooLarge). Raises ValueError."""
+    """What a literal says. Integers may exceed 64 bits signed, not unsigned (TooLarge). Raises ValueError, with a
+    text only where there is more to say than that it is none.
+    """
     lowered = text.lower()
-    hexadecimal = "0x" in lowered
-    if not any(char.isdigit() for char in text):
-        raise ValueError
-    if lowered.endswith("i"):
+    if lowered.endswith("i") and any(char.isdigit() for char in text):
         raise ValueError(f"complex numbers are not supported: {text}")
-    floating = "." in text or "p" in lowered or ("e" in lowered and not hexadecimal)
-    if not floating:
-        if not _UNDERSCORES.match(text):
-            raise ValueError
-        plain = text.replace("_", "")
-        value = int(plain, 8) if _OCTAL.match(plain) else int(plain, 0)
+    hexadecimal = "0x" in lowered
+    if "." in text or "p" in lowered or ("e" in lowered and not hexadecimal):
+        return _floating(text, hexadecimal)
+    if not _INTEGER.match(text):
+        raise ValueError
+    plain = text.replace("_", "")
+    if not plain.lstrip("+-").isdecimal():
+        value = int(plain, 0)
         if not INT_MIN <= value <= UINT_MAX:
-            raise TooLarge
+            raise ValueError
         return value
-    if "_" in text:
-        if re.search(r"(?<![0-9a-fA-F])_|_(?![0-9a-fA-F])", text) or not hexadecimal:
-            raise ValueError
-        text = text.replace("_", "")
-    if hexadecimal:
-        if "p" not in lowered:
-            raise ValueError
-        result = float.fromhex(text)
-    else:
-        result = float(text)
+    if len(plain) > _MOST_DIGITS or (_AFTER_ZERO.match(plain) and not _OCTAL.match(plain)):
+        raise TooLarge  # Go takes 08 for a float that looks like an integer, and those are too large
+    value = int(plain, 8 if _OCTAL.match(plain) else 10)
+    if not INT_MIN <= value <= UINT_MAX:
+        raise TooLarge
+    return value
+
+
+def _floating(text: str, hexadecimal: bool) -> float:
+    if _LONE_UNDERSCORE[hexadecimal].search(text):
+        raise ValueError
+    text = text.replace("_", "")
+    if not (_HEX_FLOAT if hexadecimal else _FLOAT).match(text):
+        raise ValueError
+    try:
+        result = float.fromhex(text) if hexadecimal else float(text)
+    except OverflowError:
+        result = math.inf
     if math.isinf(result):
         raise ValueError
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from tests.support import models
 from tests.support.places import short_folder
 from tests.support.processes import gone, until
-from tests.support.server import Answer, Server, serving
+from tests.support.server import Answer, Server, answers, launch, serving
 
 ABSENT = "sha256:" + 64 * "0"
 
@@ -144,6 +145,23 @@ def test_a_client_that_leaves_ends_the_quantizing(server: Server, tmp_path: Path
     assert gone(worker, within=10)
     until(lambda: not list((server.models / "blobs").glob(".tropa-*")), "what was half made is removed")
     assert server.post("/api/show", model="bad").status == 404
+
+
+def test_a_server_that_is_killed_takes_the_quantizer_along(tmp_path: Path) -> None:
+    big = models.llama(tmp_path / "big.gguf", width=1024, layers=8, heads=8, vocab=4000)
+    with short_folder() as folder:
+        server = launch(folder)
+        until(lambda: answers(server), "the server answers")
+        files = {"big.gguf": server.upload(big)}
+        before = server.children()
+        with server.stream("/api/create", model="bad", files=files, quantize="IQ3_S") as records:
+            next(record for record in records if record.get("completed"))
+            (worker,) = server.children() - before
+            server.signal(signal.SIGKILL)
+            server.wait()
+        assert gone(worker, within=10)
+        with serving(folder) as again:
+            assert again.post("/api/show", model="bad").status == 404
 
 
 # Blobs.

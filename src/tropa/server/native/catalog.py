@@ -105,7 +105,8 @@ async def create(library: Library, transfers: Transfers, scope: Scope, receive: 
     fields = decode("CreateRequest", await read_body(receive))
     stream = fields.pop("stream", True)
     try:
-        steps = create_model(library, recipe(fields), pull=transfers.base)
+        wanted = await asyncio.to_thread(recipe, fields)  # a template may be large
+        steps = create_model(library, wanted, pull=transfers.base)
         await while_connected(receive, _tell(send, steps, stream))
     except TropaError as exc:  # before the first status, or without a stream
         await send_error(send, exc, b"application/json")

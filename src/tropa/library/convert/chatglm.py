@@ -45,6 +45,7 @@ class ChatGLM(Architecture):
         self.only("apply_residual_connection_post_layernorm", False)
         self.only("post_layer_norm", True)
         self.only("original_rope", True)
+        self.only("interleaved_qkv", False)
         self.only("tie_word_embeddings", False)
         if "vision_config" in config:
             self.warnings.append("its eyes are left out: only the language model is imported")

@@ -70,9 +70,9 @@ def test_a_day_in_the_life(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("server")
 def test_unknown_models(run: Run) -> None:
-    transcript = run("run", "nosuch", "hi")
+    transcript = run("run", "127.0.0.1:1/team/nosuch", "hi")  # it is looked for where its name says
     assert (transcript.status, transcript.out) == (1, "")
-    assert transcript.err.startswith("Error: model 'nosuch:latest' not found\n")
+    assert "\nError: pull model manifest: " in transcript.err
     assert run("stop", "nosuch") == Transcript(1, "", 'Error: couldn\'t find model "nosuch" to stop\n')
     assert run("show", "nosuch") == Transcript(1, "", "Error: model 'nosuch:latest' not found\n")
     assert run("cp", "nosuch", "x") == Transcript(1, "", 'Error: model "nosuch" not found\n')

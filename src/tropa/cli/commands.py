@@ -95,13 +95,14 @@ COMMANDS = (
             Flag("hidethinking", "do not show the thinking"),
             Flag("verbose", "statistics after each answer"),
             Flag("nowordwrap", "do not wrap lines at words"),
+            Flag("insecure", "fetch a missing model over http, for a registry without TLS"),
             Flag("truncate", "embedding models: cut too long inputs (--truncate=false: refuse them)"),
             Flag("dimensions", "embedding models: length of the vector", Takes.WHOLE, value="N"),
         ),
         environment=("OLLAMA_HOST", "OLLAMA_NOHISTORY"),
         more=(
             "What is piped in becomes the first part of the prompt. Without a prompt, on a terminal,\n"
-            "a chat begins.\n"
+            "a chat begins. A model that is not here is pulled first.\n"
             "If no server runs on this machine, one is started and stops when the command ends."
         ),
     ),

@@ -11,6 +11,7 @@ from tropa.cli.answer import Printer, show_answer
 from tropa.cli.command import Call, UsageError
 from tropa.cli.ownserver import server_running
 from tropa.cli.parse import quoted
+from tropa.cli.pull import pull_model
 from tropa.cli.statistics import format_statistics
 from tropa.cli.target import client
 from tropa.client.client import Client, Json
@@ -54,7 +55,7 @@ def _run(call: Call) -> int:
     prompt = prompt_of(piped, words)
     server = client()
     with server_running(server):
-        info = _look_up(server, wishes.model)
+        info = _look_up(server, wishes.model, insecure=call.on("insecure"))
         capabilities = info.get("capabilities") or ["completion"]
         if "embedding" in capabilities and "completion" not in capabilities:
             _embed(server, wishes, prompt)
@@ -88,16 +89,28 @@ def prompt_of(piped: str | None, words: list[str]) -> str:
     return " ".join((piped, *typed)) if typed else piped.removesuffix("\n")
 
 
-def _look_up(server: Client, model: str) -> Json:
+def _look_up(server: Client, model: str, *, insecure: bool) -> Json:
+    """What the model is. One that is not here is fetched first."""
     try:
         return server.post("/api/show", {"model": model})
     except NoSuchRoute:
         return {}
     except ServerError as error:
-        if error.status == _NOT_FOUND:
-            error.hint = (
-                "'tropa list' shows the models that are here, 'tropa create' makes one of a GGUF file"
-            )
+        if error.status != _NOT_FOUND:
+            raise
+        _fetch(server, model, error, insecure=insecure)
+    return server.post("/api/show", {"model": model})
+
+
+def _fetch(server: Client, model: str, missing: ServerError, *, insecure: bool) -> None:
+    hint = "'tropa list' shows the models that are here, 'tropa create' makes one of a GGUF file"
+    try:
+        pull_model(server, model, insecure=insecure)
+    except NoSuchRoute:  # a server that cannot pull
+        missing.hint = hint
+        raise missing from None
+    except ServerError as error:
+        error.hint = error.hint or hint
         raise
 
 

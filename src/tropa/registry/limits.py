@@ -33,7 +33,7 @@ class Limits:
     longest: float = 60.0
     streams: int = 8
     part: int = 64_000_000
-    upload: int = 100_000_000
+    upload: int = 250_000_000
     tick: float = 0.06
     saved: int = 4 << 20  # downloaded bytes after which a part's state is written down
 

@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from tropa.library.digest import Digest
 from tropa.library.lock import try_lock
 
 _MOST_PARTS = 256
+_SAVED_EVERY = 1.0  # seconds, for slow lines
 
 if sys.platform == "win32":  # not tested by us yet
     _seeking = threading.Lock()
@@ -83,6 +85,7 @@ class Part:
     size: int
     done: int = 0
     saved: int = field(default=0, compare=False)
+    saved_at: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def at(self) -> int:
@@ -157,7 +160,10 @@ class Partial:
                 written = _write_at(self._fd, rest, part.at)
                 part.done += written
                 rest = rest[written:]
-            if part.done - part.saved >= self._saved_after:
+            if (
+                part.done - part.saved >= self._saved_after
+                or time.monotonic() - part.saved_at >= _SAVED_EVERY
+            ):
                 self.save(part)
 
     def save(self, part: Part) -> None:
@@ -171,7 +177,7 @@ class Partial:
                 os.ftruncate(fd, len(state))
             finally:
                 os.close(fd)
-            part.saved = done
+            part.saved, part.saved_at = done, time.monotonic()
 
     def save_all(self) -> None:
         """However it ends; a disk that is full has had its say already."""

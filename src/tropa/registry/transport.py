@@ -40,7 +40,7 @@ from tropa.registry.remote import agent, is_loopback, origin, shown, split
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_BLOCK = 64 << 10
+_BLOCK = 256 << 10
 _POOLED = 32
 
 

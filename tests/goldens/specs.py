@@ -230,7 +230,7 @@ def _all() -> Iterator[Spec]:
     config = dict(config, architectures=["Gemma2ForCausalLM"], model_type="gemma2", sliding_window=32)
     config |= {"attn_logit_softcapping": 5.0, "final_logit_softcapping": 20.0, "query_pre_attn_scalar": 32}
     norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
-    yield Spec("gemma2", config, _decoder(config, norm=SHIFTED_NORM, extra_norms=norms), "gemma", 2, "BF16")
+    yield Spec("gemma2", config, _decoder(config, norm=SHIFTED_NORM, extra_norms=norms), "gemma", 2)
 
     config = _config("Phi3ForCausalLM", "phi3", "spm", bos_token_id=1, eos_token_id=2, sliding_window=2047)
     config |= {"original_max_position_embeddings": CONTEXT, "rope_scaling": None, "pad_token_id": 2}
@@ -278,7 +278,7 @@ def _all() -> Iterator[Spec]:
             "tie_word_embeddings": False,
             "vocab_size": 1024,
         }
-        yield Spec(name, config, _chatglm(config), "chatglm", seed, "BF16" if name == "chatglm" else "F16")
+        yield Spec(name, config, _chatglm(config), "chatglm", seed, "BF16" if name == "codegeex4" else "F16")
 
     config = _config(
         "BertModel", "bert", "wordpiece", hidden_act="gelu", layer_norm_eps=1e-12, type_vocab_size=2
@@ -303,4 +303,39 @@ def _all() -> Iterator[Spec]:
     yield Spec("bert-cls", config, _bert(config), "wordpiece", 2, "F32", extra)
 
 
-SPECS = {spec.name: spec for spec in _all()}
+def _more() -> Iterator[Spec]:
+    """Relatives of those above: experts, and the ways to stretch a context."""
+    config = _config("MixtralForCausalLM", "mixtral", "spm", bos_token_id=1, eos_token_id=2)
+    config |= {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": None}
+    yield Spec("mixtral", config, tuple(_mixtral(config)), "spm", 21, "BF16")
+
+    config = _config("Phi3ForCausalLM", "phi3", "spm", bos_token_id=1, eos_token_id=2, pad_token_id=2)
+    factors = {"long_factor": [1.0 + 0.75 * i for i in range(8)], "short_factor": [1.0] * 8}
+    longer = {"original_max_position_embeddings": 8, "rope_scaling": {"type": "longrope", **factors}}
+    yield Spec("phi3-longrope", config | longer, _decoder(config), "spm", 27)
+    part = {"original_max_position_embeddings": CONTEXT, "partial_rotary_factor": 0.5}
+    yield Spec("phi3-partial", config | part, _decoder(config), "spm", 21)
+
+    config = _config("LlamaForCausalLM", "llama", "spm", bos_token_id=1, eos_token_id=2)
+    linear = {"type": "linear", "factor": 4.0}
+    yield Spec("llama-linear", config | {"rope_scaling": linear}, _decoder(config), "spm", 3)
+    yarn = {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 64}
+    yield Spec("llama-yarn", config | {"rope_scaling": yarn}, _decoder(config), "spm", 29)
+
+
+def _mixtral(config: dict[str, Any]) -> Iterator[Tensor]:
+    """A decoder whose feed-forward is there once for each expert, with a router that seldom hesitates."""
+    experts = {"gate": "w1", "down": "w2", "up": "w3"}
+    for tensor in _decoder(config):
+        at, _, rest = tensor.name.partition(".mlp.")
+        if not rest:
+            yield tensor
+            continue
+        short = experts[rest.partition("_")[0]]
+        for n in range(config["num_local_experts"]):
+            yield Tensor(f"{at}.block_sparse_moe.experts.{n}.{short}.weight", tensor.shape, tensor.make)
+        if short == "w1":
+            yield Tensor(f"{at}.block_sparse_moe.gate.weight", (config["num_local_experts"], WIDTH), 1.0)
+
+
+SPECS = {spec.name: spec for spec in (*_all(), *_more())}

@@ -13,11 +13,12 @@ from tests.goldens import golden
 from tests.goldens.engine import answers_like, tokenizes_like
 from tests.library.convert.making import imported
 
-MODELS = ["llama", "llama3", "llama-bias", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3"]
+MODELS = ["llama", "llama3", "llama-bias", "mistral", "mixtral", "qwen2", "qwen3", "gemma", "gemma2", "phi3"]
+STRETCHED = ["llama-linear", "llama-yarn", "phi3-longrope", "phi3-partial"]
 TOKENIZERS = {"llama": "spm", "llama3": "llama3", "qwen2": "qwen2", "gemma": "gemma"}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *STRETCHED])
 async def test_an_imported_model_answers_as_the_original(name: str, tmp_path: Path) -> None:
     await answers_like(imported(name, tmp_path), golden.load(name))
 

@@ -8,10 +8,33 @@ import pytest
 
 import gguf
 from tests.library.convert.making import Source, source
+from tropa.library.architectures import SUPPORTED
 from tropa.library.convert import architectures, weights
 from tropa.library.convert.folder import Folder
 
-MODELS = ["llama", "llama3", "llama-bias", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi3"]
+MODELS = [
+    "llama",
+    "llama3",
+    "llama-bias",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "phi3",
+    "glm",
+    "glm4",
+    "bert",
+]
+
+
+BESIDES = {"bert.normalize_embeddings", "tokenizer.ggml.cls_token_id", "tokenizer.ggml.normalizer.lowercase"}
+"""Keys that the reference or a newer engine knows, and the package's tables do not."""
+
+
+@pytest.mark.parametrize("name", architectures.FAMILIES)
+def test_every_family_of_the_table_is_there_and_the_engine_knows_it(name: str) -> None:
+    assert architectures.family(name).gguf in SUPPORTED
 
 
 def table(name: str) -> gguf.TensorNameMap:
@@ -44,6 +67,6 @@ def test_keys_are_those_of_the_format(name: str, tmp_path: Path) -> None:
         for text in vars(group).values()
         if isinstance(text, str)
     }
-    ours = {f"tokenizer.ggml.{each}_token_ids" for each in ("bos", "eos", "padding")}
+    ours = {f"tokenizer.ggml.{each}_token_ids" for each in ("bos", "eos", "padding")} | BESIDES
     strange = {key for key in found.fields if not key.startswith("GGUF.")} - known - ours
     assert not strange

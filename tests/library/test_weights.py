@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gguf
+from tests.gguf import raw
 from tests.goldens import folder
 from tests.goldens.specs import SPECS
 from tests.library.making import broken, make, unused, upload
@@ -77,6 +78,16 @@ def test_the_type_that_it_has_already_is_left_alone(library: Library, llama: byt
     with pytest.raises(CannotQuantize, match="quantization is only supported for F16, BF16 and F32 models"):
         make(library, "y", base="base", quantize="Q8_0")
     assert library.store.find(library.find("x").name) is not None
+
+
+def test_metadata_that_cannot_be_right_is_named_with_its_file(library: Library, tmp_path: Path) -> None:
+    data = models.llama(tmp_path / "m.gguf", width=64, vocab=400, layers=1).read_bytes()
+    key = b"llama.attention.head_count"
+    at = data.index(key) + len(key)
+    assert data[at : at + 4] == bytes((4, 0, 0, 0)), "an unsigned number"
+    broken = data[:at] + bytes((5, 0, 0, 0)) + b"\xff\xff\xff\xff" + data[at + 8 :]  # -1
+    with pytest.raises(InvalidGGUF, match=r"^model\.gguf: key 'llama\.attention\.head_count' is -1"):
+        make(library, "x", broken, quantize="Q4_0")
 
 
 def test_files_of_32_bits_are_quantized_whatever_they_call_themselves(
@@ -300,6 +311,20 @@ def test_an_adapter_for_another_base_is_refused(
     digest = upload(library, lora(tmp_path / "lora.gguf", **fields))
     with pytest.raises(InvalidRecipe, match=says):
         make(library, "x", base="base", adapters={"lora.gguf": digest})
+
+
+def test_an_adapter_whose_halves_are_no_matrices_is_refused(library: Library, llama: bytes) -> None:
+    make(library, "base", llama)
+    data = raw.Raw(
+        keys=[
+            raw.key("general.architecture", raw.STRING, "llama"), raw.key("general.type", raw.STRING, "adapter"),
+            raw.key("adapter.type", raw.STRING, "lora"),
+        ],
+        tensors=[raw.RawTensor("blk.0.attn_q.weight.lora_a", (), 0, 0)],
+        data=bytes(32),
+    )  # fmt: skip
+    with pytest.raises(InvalidRecipe, match=r"tensor 'blk\.0\.attn_q\.weight\.lora_a' is no matrix"):
+        make(library, "x", base="base", adapters={"lora.gguf": upload(library, data.encode())})
 
 
 def test_a_model_is_no_adapter_and_an_adapter_no_model(

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import gguf
 from tests.quantize.make_golden import GOLDEN, chosen, ours, types, weights
@@ -21,7 +23,7 @@ from tests.quantize.outlines import OUTLINES
 from tests.quantize.sources import SOURCES, make
 from tests.support import models
 from tests.support.processes import descendants, gone
-from tropa.gguf import read
+from tropa.gguf import InvalidGGUF, read
 from tropa.quantize import quantize as quantizer
 from tropa.quantize.errors import CannotQuantize, QuantizerFailed, UnknownQuantization
 from tropa.quantize.filetype import KNOWN, NEED_IMPORTANCE, file_type
@@ -184,6 +186,38 @@ class _KillTheWorker:
             child.send_signal(signal.SIGSEGV)
             assert gone(child, within=10)
         return None
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return models.llama(
+        tmp_path_factory.mktemp("sound") / "m.gguf", width=32, vocab=400, layers=1
+    ).read_bytes()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=6),
+    st.sampled_from([*KNOWN]),
+)
+def test_a_mutilated_header_is_a_plan_or_a_clear_error(
+    sound: bytes, tmp_path: Path, changes: list[tuple[int, int]], kind: str
+) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(sound)
+    places = [*range(2000), *range(read(path).data_offset - 2000, read(path).data_offset)]
+    data = bytearray(sound)
+    for at, value in changes:
+        data[places[at % len(places)]] = value
+    path.write_bytes(data)
+    try:
+        planned = plan(read(path), KNOWN[kind])
+    except (InvalidGGUF, CannotQuantize):
+        return
+    head = tmp_path / "head.gguf"
+    head.write_bytes(planned.header)
+    os.truncate(head, planned.size)
+    assert [each.name for each in read(head).tensors] == [each.name for each in planned.tensors]
 
 
 def big(tmp_path: Path) -> Path:

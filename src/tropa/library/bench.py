@@ -7,8 +7,8 @@ when it is whole; what was only a step on the way never gets one. Leaving the be
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -124,7 +124,8 @@ class Bench:
             return piece
         from tropa.quantize.quantize import plan, quantize
 
-        planned = plan(piece.gguf, kind)
+        with named(piece.file):
+            planned = plan(piece.gguf, kind)
         if planned.idle:
             return piece
         writer = self._writer(planned.size)
@@ -167,12 +168,19 @@ def width(gguf: GGUF) -> str:
 
 def opened(file: str, path: Path, *, part: bool = False) -> GGUF:
     """The header of a file in the store. Errors name the file as its owner knows it."""
-    from tropa.gguf.errors import NotGGUF
-
-    try:
+    with named(file):
         gguf = read(path, part=part)
         describe(gguf)  # the keys that we rely on are what they should be
         return gguf
+
+
+@contextmanager
+def named(file: str) -> Iterator[None]:
+    """Errors about a GGUF within the block name it so, and not by its place in the store."""
+    from tropa.gguf.errors import NotGGUF
+
+    try:
+        yield
     except InvalidGGUF as error:
         reason = error.reason
         if isinstance(error, NotGGUF):

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from tropa.gguf import GGUF
 from tropa.library import manifest
 from tropa.library.base import weights, without_metadata
-from tropa.library.bench import Bench, Conversion, Piece, opened, width
+from tropa.library.bench import Bench, Conversion, Piece, named, opened, width
 from tropa.library.errors import InvalidRecipe
 from tropa.library.header import Kind, describe
 from tropa.library.manifest import Layer
@@ -62,7 +62,9 @@ def _check(piece: Piece, model: GGUF) -> None:
     file, gguf = piece.file, piece.gguf
     if describe(gguf).kind is not Kind.ADAPTER:
         raise InvalidRecipe(f"{file} is no LoRA adapter (general.type is not adapter)")
-    if (kind := gguf.metadata.text("adapter.type")) != "lora":
+    with named(file):
+        kind = gguf.metadata.text("adapter.type")
+    if kind != "lora":
         raise InvalidRecipe(f"{file} is an adapter of type {kind[:40]!r}; only lora can be applied")
     if gguf.architecture != model.architecture:
         raise InvalidRecipe(
@@ -76,6 +78,8 @@ def _check(piece: Piece, model: GGUF) -> None:
             continue  # norms and the like: the engine says what it makes of them
         if name not in shapes:
             raise InvalidRecipe(f"{file} changes tensor {name!r}, which the base does not have")
+        if len(tensor.dims) < 2 or not shapes[name]:
+            raise InvalidRecipe(f"{file}: tensor {tensor.name!r} is no matrix")
         into, out = tensor.dims[0], tensor.dims[-1]
         fits = into == shapes[name][0] if half == "a" else out == shapes[name][-1]
         if not fits and name != "token_embd.weight":

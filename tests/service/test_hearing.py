@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.service.talking import CALL, TOOL, chat, generate, user
+from tests.support.models import llama
 from tests.support.places import short_folder
 from tests.support.scripted import scripted
 from tests.support.server import Server
@@ -193,6 +194,33 @@ def test_the_answer_has_the_form_whether_the_model_thinks_or_not(
     if name == "thinks":
         assert said.thinking.startswith("hm")
     assert form(generate(models, f"{name}{kind}", "Hi", format=NO, options=options)) == "no"
+
+
+BLANKS: dict[str, Any] = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
+
+
+@BOTH
+def test_a_vocabulary_that_begins_each_text_with_a_blank(models: Server, kind: str) -> None:
+    """The wheel's engine let such a model say anything."""
+    with short_folder() as folder:
+        go = {"template": "{{ .Prompt }}"} if not kind else {}
+        models.create(f"blanks{kind}", llama(folder / "m.gguf", seed=3), **go)
+    for said in (
+        chat(models, f"blanks{kind}", "Hi", format=BLANKS, options={"num_predict": 60}),
+        generate(models, f"blanks{kind}", "Hi", format=BLANKS, options={"num_predict": 60}),
+        generate(models, f"blanks{kind}", "Hi", format=BLANKS, raw=True, options={"num_predict": 60}),
+    ):
+        assert form(said)["n"] in (1, 2)
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["says", "thinks"])
+def test_a_form_that_is_none_is_refused_before_a_word(models: Server, name: str, kind: str) -> None:
+    answer = models.post(
+        "/api/chat", model=f"{name}{kind}", messages=[user("Hi")], format={"type": "nonsense"}
+    )
+    assert answer.status == 400
+    assert "nonsense" in answer.error
 
 
 def test_who_ends_in_the_middle_of_a_thought_has_to_answer_all_the_same(models: Server) -> None:

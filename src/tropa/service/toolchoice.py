@@ -40,6 +40,7 @@ def schema(tools: Sequence[Mapping[str, Any]], *, several: bool) -> dict[str, An
                     "arguments": _moved(arguments, f"{where}/properties/arguments"),
                 },
                 "required": ["name", "arguments"],
+                "additionalProperties": False,
             }
         )
     one = found[0] if len(found) == 1 else {"anyOf": found}

@@ -16,8 +16,8 @@ import msgspec
 
 from tropa.runners.errors import ContextExceeded
 from tropa.runners.herd import Slot
+from tropa.service import forms, relay
 from tropa.service import prompt as questions
-from tropa.service import relay
 from tropa.service.events import Piece
 from tropa.service.history import Message
 from tropa.service.listening import Listener
@@ -163,11 +163,11 @@ class TextWording:
     ) -> AsyncGenerator[Piece | Finish, None]:
         self._prompt = await self.render(slot, messages)
         self._heard = []
-        asked = {**body, "prompt": (await vocabulary(slot)).given(self._prompt)}
+        asked = await forms.held(slot, {**body, "prompt": (await vocabulary(slot)).given(self._prompt)})
         listener = self._listener() if body.get("n_predict") != 0 else None
         if listener is None:
             answer = self._plainly(slot, asked)
-        elif "json_schema" in asked:
+        elif any(name in asked for name in forms.FORM):
             answer = self._in_two_steps(slot, asked, listener)
         else:
             answer = self._listening(slot, asked, listener)
@@ -218,7 +218,7 @@ class TextWording:
     ) -> AsyncGenerator[Piece | Finish, None]:
         """A form is for the answer, not for the thinking before it and not for a tool call instead of it. So the model
         first speaks freely, and where its answer begins it is asked again, held to the form."""
-        free = {key: value for key, value in asked.items() if key != "json_schema"} | self._shown()
+        free = {key: value for key, value in asked.items() if key not in forms.FORM} | self._shown()
         tally = Tally(slot, aloud=True)
         ended: Finish | None = None
         async with aclosing(relay.completion(slot, free, self.top, tally)) as events:

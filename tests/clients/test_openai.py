@@ -104,6 +104,7 @@ def test_chat(client: openai.OpenAI) -> None:
         assert (choice.message.content, choice.finish_reason) == (question.answer, "stop")
         assert choice.message.role == "assistant"
         assert done.model == "tiny"
+        assert (done._request_id or "").startswith("req_")
         assert done.usage is not None
         assert done.usage.total_tokens == done.usage.prompt_tokens + done.usage.completion_tokens
         assert done.usage.prompt_tokens_details is not None

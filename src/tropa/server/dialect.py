@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.types import Message, Receive, Scope, Send
@@ -26,8 +27,15 @@ INTERNAL = "internal error, check tropa server logs for details"
 
 Handler = Callable[..., Awaitable[None]]
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
-Envelope = Callable[[int, str, Exception, str], bytes]
-"""Makes a body of a status, a message, the error itself and the request's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`envelope` makes a body of a status, a message, the error itself and the request's id; `id_header` is where
+    clients look for that id."""
+
+    envelope: Callable[[int, str, Exception, str], bytes]
+    id_header: bytes
 
 
 def request_id(scope: Scope) -> str:
@@ -82,14 +90,18 @@ async def peeked(events: AsyncGenerator[T, None]) -> tuple[T, AsyncGenerator[T, 
 
 
 async def answer(
-    handler: Handler, envelope: Envelope, subject: Any, scope: Scope, receive: Receive, send: Send
+    handler: Handler, dialect: Dialect, subject: Any, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Call `handler(subject, scope, receive, send)`; what it raises before its first byte is sent in `envelope`."""
+    """Call `handler(subject, scope, receive, send)`; what it raises before its first byte is sent in the dialect's
+    envelope. Every answer carries the request's id."""
     begun = False
 
     async def watched(message: Message) -> None:
         nonlocal begun
         begun = True
+        if message["type"] == "http.response.start":
+            ident = (dialect.id_header, request_id(scope).encode())
+            message = {**message, "headers": [*message["headers"], ident]}
         await send(message)
 
     try:
@@ -98,17 +110,17 @@ async def answer(
         if begun:
             raise
         log.debug("%s %s: %s (%s)", scope["method"], scope["path"], exc, exc.code)
-        await _send_error(send, envelope, exc, scope)
+        await _send_error(watched, dialect, exc, scope)
     except ClientGone:
         raise
     except Exception as exc:
         if begun:
             raise
         log.exception("%s %s failed: this is a bug", scope["method"], scope["path"])
-        await _send_error(send, envelope, exc, scope)
+        await _send_error(watched, dialect, exc, scope)
 
 
-async def _send_error(send: Send, envelope: Envelope, error: Exception, scope: Scope) -> None:
+async def _send_error(send: Send, dialect: Dialect, error: Exception, scope: Scope) -> None:
     status = status_for(error)
-    body = envelope(status, text_for(error), error, request_id(scope))
+    body = dialect.envelope(status, text_for(error), error, request_id(scope))
     await send_bytes(send, body, status, b"application/json", *headers_for(error))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tropa.server.dialect import status_for, text_for
+from tropa.server.dialect import Dialect, status_for, text_for
 
 _TYPES = {
     400: "invalid_request_error",
@@ -28,6 +28,9 @@ def described(status: int, message: str) -> dict[str, Any]:
 def envelope(status: int, message: str, error: Exception, ident: str) -> bytes:
     """A whole body."""
     return msgspec.json.encode(described(status, message) | {"request_id": ident})
+
+
+ANTHROPIC = Dialect(envelope, b"request-id")
 
 
 def frame(error: Exception) -> bytes:

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from tropa.server.anthropic import blocks
 from tropa.server.anthropic.errors import frame
 from tropa.server.anthropic.request import asked
-from tropa.server.dialect import peeked, request_id, truncated
+from tropa.server.dialect import peeked, truncated
 from tropa.server.reading import Fields, read
 from tropa.server.respond import read_body, send_bytes, send_json, while_connected
 from tropa.server.sse import send_events
@@ -25,20 +25,19 @@ async def messages(service: Service, scope: Scope, receive: Receive, send: Send)
     body = await read_body(receive)
     fields = read(body)
     ask = asked(service, fields, scope)
-    await while_connected(receive, _answer(service, fields, ask, scope, send))
+    await while_connected(receive, _answer(service, fields, ask, send))
 
 
-async def _answer(service: Service, fields: Fields, ask: ChatAsk, scope: Scope, send: Send) -> None:
+async def _answer(service: Service, fields: Fields, ask: ChatAsk, send: Send) -> None:
     stops: list[str] = fields.texts("stop_sequences") or []
-    ident = (b"request-id", request_id(scope).encode())
     async with aclosing(service.chat(ask)) as events:
         if fields.flag("stream"):
             first, every = await peeked(events)
             frames = blocks.frames(ask.model, stops, estimate(ask), every)
-            await send_events(send, frames, frame, ident, *truncated(first))
+            await send_events(send, frames, frame, *truncated(first))
             return
         message, last = await blocks.whole(ask.model, stops, events)
-    await send_bytes(send, msgspec.json.encode(message), 200, JSON, ident, *truncated(last))
+    await send_bytes(send, msgspec.json.encode(message), 200, JSON, *truncated(last))
 
 
 def estimate(ask: ChatAsk) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tropa.server.anthropic.errors import envelope
+from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.anthropic.messages import count_tokens, messages
 from tropa.server.dialect import Endpoint, answer
 from tropa.service.service import Service
@@ -13,6 +13,6 @@ from tropa.service.service import Service
 def routes(service: Service) -> list[tuple[str, str, Endpoint]]:
     """Method, path, endpoint. The list of models stands with the OpenAI dialect: the path is the same."""
     return [
-        ("POST", "/v1/messages", partial(answer, messages, envelope, service)),
-        ("POST", "/v1/messages/count_tokens", partial(answer, count_tokens, envelope, service)),
+        ("POST", "/v1/messages", partial(answer, messages, ANTHROPIC, service)),
+        ("POST", "/v1/messages/count_tokens", partial(answer, count_tokens, ANTHROPIC, service)),
     ]

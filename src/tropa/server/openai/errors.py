@@ -9,7 +9,7 @@ import msgspec
 from tropa.errors import TropaError
 from tropa.library.errors import ModelNotFound
 from tropa.runners.errors import ContextExceeded
-from tropa.server.dialect import status_for, text_for
+from tropa.server.dialect import Dialect, status_for, text_for
 from tropa.server.reading import BadField
 
 _TYPES = {
@@ -39,6 +39,9 @@ def described(status: int, message: str, error: Exception) -> dict[str, Any]:
 def envelope(status: int, message: str, error: Exception, ident: str) -> bytes:
     """A whole body. The request's id travels in a header here, not in the body."""
     return msgspec.json.encode({"error": described(status, message, error)}) + b"\n"
+
+
+OPENAI = Dialect(envelope, b"x-request-id")
 
 
 def frame(error: Exception) -> bytes:

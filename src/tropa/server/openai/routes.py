@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from tropa.server import anthropic
-from tropa.server.anthropic.errors import envelope as anthropic_envelope
+from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.dialect import Endpoint, Handler, answer
 from tropa.server.openai import chat, completions, embeddings, models
-from tropa.server.openai.errors import envelope
+from tropa.server.openai.errors import OPENAI
 from tropa.server.openai.responses import handler as responses
 from tropa.service.service import Service
 
@@ -20,15 +19,15 @@ def routes(service: Service) -> list[tuple[str, str, Endpoint]]:
     """Method, path, endpoint."""
 
     def serving(handler: Handler) -> Endpoint:
-        return partial(answer, handler, envelope, service)
+        return partial(answer, handler, OPENAI, service)
 
     def listing(handler: Handler) -> Endpoint:
         """Both dialects have these paths: errors are told in that of the asker."""
         library = service.models.library
 
         async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-            speaks: Any = anthropic_envelope if anthropic.asks(scope) else envelope
-            await answer(handler, speaks, library, scope, receive, send)
+            dialect = ANTHROPIC if anthropic.asks(scope) else OPENAI
+            await answer(handler, dialect, library, scope, receive, send)
 
         return endpoint
 

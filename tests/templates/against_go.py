@@ -122,7 +122,7 @@ MEANT = (
     "maximum template depth",  # we stop much earlier
     "non-comparable",  # how Go prints the values in this complaint
     "with type interface {}",  # slice refuses numbers out of data; we take them
-    "type uint8",  # a byte of a string is an int here
+    "uint8",  # a byte of a string is an int here
     "complex",
 )
 

@@ -3,7 +3,8 @@
 Debian's docker-registry on this machine holds one blob of random bytes. Tropa fetches it as a user has it done, over
 the server's API: in parts, hashed, flushed to the disk, and named. `curl` fetches the same blob to the same disk,
 `sha256sum` reads it again. In turns, so that both meet the same machine. Push is held against `sha256sum` of the blob
-and `curl` sending it in one piece; the ratio to `curl` alone is told as well. The network here is loopback, so these are the client's own costs; on a real line both wait for it.
+and `curl` sending it in one piece; the ratio to `curl` alone is told as well. The network here is loopback, so these
+are the client's own costs; on a real line both wait for it.
 Memory is the server's own process at its highest.
 """
 

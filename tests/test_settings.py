@@ -90,6 +90,7 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("OLLAMA_GPU_OVERHEAD", "1073741824", "gpu_overhead", 1 << 30),
     ("OLLAMA_SCHED_SPREAD", "t", "sched_spread", True),
     ("OLLAMA_NOPRUNE", "TRUE", "noprune", True),
+    ("OLLAMA_MAX_TRANSFER_STREAMS", "2", "max_transfer_streams", 2),
     ("TROPA_LLAMA_SERVER", "/opt/llama-server", "llama_server", "/opt/llama-server"),
     ("TROPA_MEMORY_LIMIT", "4GiB", "memory_limit", "4GiB"),
     ("TROPA_STATE", "/var/tropa", "state", Path("/var/tropa")),
@@ -120,6 +121,7 @@ BAD = {
     "OLLAMA_GPU_OVERHEAD": ("1GiB", "expected a whole number, 0 or more"),
     "OLLAMA_SCHED_SPREAD": ("yes", "expected true or false (1 or 0)"),
     "OLLAMA_NOPRUNE": ("2", "expected true or false (1 or 0)"),
+    "OLLAMA_MAX_TRANSFER_STREAMS": ("0", "expected a whole number, 1 or more"),
     "TROPA_MEMORY_LIMIT": ("much", ""),
     "TROPA_EXIT_WITH_STDIN": ("on", "expected true or false (1 or 0)"),
 }

@@ -65,6 +65,7 @@ class Settings:
     gpu_overhead: int = 0
     sched_spread: bool = False
     noprune: bool = False
+    max_transfer_streams: int = 8
     go_template: bool | None = None
     llama_server: str | None = None
     memory_limit: str | None = None
@@ -104,6 +105,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         gpu_overhead=read("OLLAMA_GPU_OVERHEAD", _count, default.gpu_overhead),
         sched_spread=read("OLLAMA_SCHED_SPREAD", _flag, default.sched_spread),
         noprune=read("OLLAMA_NOPRUNE", _flag, default.noprune),
+        max_transfer_streams=read("OLLAMA_MAX_TRANSFER_STREAMS", _positive, default.max_transfer_streams),
         go_template=read("OLLAMA_GO_TEMPLATE", _flag, None),
         llama_server=read("TROPA_LLAMA_SERVER", str, default.llama_server),
         memory_limit=read("TROPA_MEMORY_LIMIT", _memory_limit, default.memory_limit),

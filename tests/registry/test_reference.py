@@ -272,3 +272,54 @@ def test_a_proxy_gets_its_own_credentials_and_the_registry_does_not(
         ] == f"Basic {wanted}"
         assert web.asks[0].path == "http://registry.example.com/v2/a/b/manifests/latest"
         assert "Authorization" not in web.asks[0].headers
+
+
+def test_a_kind_of_proxy_that_we_cannot_use_is_said(
+    machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://user:sentinel-password@proxy.example.com:1080")
+    with pytest.raises(PullFailed, match="socks5://: no such proxies are supported") as caught:
+        machine().pull("registry.example.com/a/b")
+    assert "ALL_PROXY" in str(caught.value.hint)
+
+
+def test_pushing_to_somebody_elses_namespace_is_said_as_such(machine: Machines, world: World) -> None:
+    from tropa.registry.errors import Unauthorized
+
+    here = machine()
+    add_model(here.library, "someone/model", (manifest.MODEL, WEIGHTS))
+    world.private.add("someone/model")
+    with pytest.raises(Unauthorized, match=r"^unauthorized: access denied$") as caught:
+        here.push("someone/model", insecure=True)
+    assert "you are not authorized to push to this namespace" in str(caught.value.hint)
+
+
+def test_two_processes_that_need_a_key_make_one(machine: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both saw none; the second to finish takes the first one's."""
+    import os
+
+    here = machine()
+    path = here.home / ".ollama/id_ed25519"
+    link = os.link
+
+    def beaten(source: str, target: object) -> None:
+        monkeypatch.setattr(os, "link", link)
+        Identity(path).public  # noqa: B018 - makes it
+        link(source, path)
+
+    monkeypatch.setattr(os, "link", beaten)
+    assert Identity(path).public == Identity(path).public
+    assert [each.name for each in path.parent.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_disk_without_second_names_can_have_a_key(
+    machine: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    def refuse(source: str, target: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = machine().home / "key"
+    assert Identity(path).public == Identity(path).public

@@ -132,6 +132,16 @@ def test_a_model_made_here_goes_there_and_comes_back(server: Server, registry: s
     assert answer.status == 200, "it loads"
 
 
+def test_the_model_that_came_with_the_program_comes_back_without_a_registry(server: Server) -> None:
+    server.request("DELETE", "/api/delete", {"model": "tiny"})
+    assert server.post("/api/show", model="tiny").status == 404
+    assert server.post("/api/pull", model="tiny").lines == [
+        {"status": "pulling manifest"},
+        {"status": "success"},
+    ]
+    assert server.post("/api/show", model="tiny").status == 200
+
+
 def test_pushing_what_is_not_here_is_said(server: Server, registry: str) -> None:
     lines = server.post("/api/push", model=f"{registry}/team/nowhere").lines
     assert [line.get("status") for line in lines] == [

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "OLLAMA_SCHED_SPREAD": "spread every model over all GPUs",
     "OLLAMA_NOPRUNE": "keep blobs that no model uses",
     "OLLAMA_NOHISTORY": "keep no history of what is typed",
+    "OLLAMA_MAX_TRANSFER_STREAMS": "connections for one blob that is pulled or pushed (default 8)",
     "HTTPS_PROXY": "proxy for registries; also HTTP_PROXY, and NO_PROXY for exceptions",
     "TROPA_LLAMA_SERVER": "a llama-server executable to use as the engine",
     "TROPA_MEMORY_LIMIT": "most memory that models may take",

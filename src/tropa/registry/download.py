@@ -170,7 +170,8 @@ class _Streams:
                 if self._error is not None:
                     raise self._error
                 self._outer.check()
-                self._news.wait(1.0)
+                if not self._news.wait(1.0) and not any(thread.is_alive() for thread in self._threads):
+                    raise RuntimeError(f"nobody fetches {self._digest} any more, and it is not whole")
             return prefix
 
     def flush(self) -> None:

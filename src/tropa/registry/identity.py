@@ -93,7 +93,7 @@ class Identity:
                     file.write(private)
                     file.flush()
                     os.fsync(file.fileno())
-                os.link(temporary, self.path)
+                _place(temporary, self.path)
             except FileExistsError:
                 return self._read()
             finally:
@@ -103,3 +103,15 @@ class Identity:
         except OSError as error:
             raise KeyUnusable(f"cannot make the key {self.path}: {error.strerror}") from error
         return key
+
+
+def _place(temporary: str, path: Path) -> None:
+    """Give the file its name, unless somebody has it. Raises FileExistsError."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a filesystem without second names
+        if path.exists():
+            raise FileExistsError(path) from None
+        Path(temporary).replace(path)

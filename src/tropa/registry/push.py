@@ -12,11 +12,16 @@ from tropa.library.manifest import Layer
 from tropa.library.name import InvalidName, Name
 from tropa.library.status import SUCCESS, Status
 from tropa.registry import content
-from tropa.registry.errors import NothingToPush, RegistryError
+from tropa.registry.errors import NothingToPush, RegistryError, Unauthorized
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import Limits, Tries
 from tropa.registry.repository import Repository
 from tropa.registry.upload import Sending
+
+_NOT_YOURS = (
+    "you are not authorized to push to this namespace, create the model under a namespace you own; "
+    "'tropa login' shows the key to register"
+)
 
 
 class Push:
@@ -76,6 +81,8 @@ class Push:
         while not sending.ended.wait(self._limits.tick):
             self._leaving.check()
             yield Status(message, layer.digest, layer.size, min(sending.done, layer.size))
+        if isinstance(sending.error, Unauthorized) and self._repository.remote.signs:
+            raise Unauthorized(_NOT_YOURS) from sending.error
         if sending.error is not None:
             raise sending.error
         yield Status(message, layer.digest, layer.size, layer.size)

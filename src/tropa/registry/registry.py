@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tropa.library.errors import CloudDisabled
 from tropa.library.library import Library
 from tropa.library.name import Name, Source, source
-from tropa.library.status import Status
+from tropa.library.status import SUCCESS, Status
 from tropa.registry import credentials
 from tropa.registry.credentials import Keyring
 from tropa.registry.download import Downloads
@@ -53,6 +53,9 @@ class Registry:
     def pull(self, text: str, *, insecure: bool = False, leaving: Leaving | None = None) -> Iterator[Status]:
         """Raises InvalidName at once; ends with `success`, or by raising."""
         name = _parsed(text)
+        if self._library.restore(name) or self._library.contents(name) is not None:
+            # It came with the program, and no registry has it.
+            return iter((Status("pulling manifest"), SUCCESS))
         return self._watched(leaving or Leaving(), lambda own: self._pull(name, insecure, own).statuses())
 
     def sizes(self, text: str, *, insecure: bool = False, leaving: Leaving | None = None) -> Iterator[Status]:

@@ -42,6 +42,7 @@ logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCK = 256 << 10
 _POOLED = 32
+_PROXY_HINT = "see HTTPS_PROXY, ALL_PROXY and NO_PROXY of the server"
 
 
 @dataclass(slots=True)
@@ -181,6 +182,10 @@ class Transport:
         if not proxy:
             return urllib3.PoolManager(maxsize=_POOLED, blocksize=_BLOCK, ssl_context=self._context)
         parts = urlsplit(proxy)
+        if parts.scheme not in ("http", "https"):
+            raise BadProxy(
+                f"{parts.scheme}://", "no such proxies are supported", temporary=False, hint=_PROXY_HINT
+            )
         headers = None
         if parts.username is not None:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -238,9 +243,7 @@ def _unreachable(url: str, error: Exception) -> Unreachable:
     cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
     match cause:
         case ProxyError():
-            return Unreachable(
-                shown(url), "the proxy does not let us through", hint="see HTTPS_PROXY and NO_PROXY"
-            )
+            return BadProxy(shown(url), "the proxy does not let us through", hint=_PROXY_HINT)
         case SSLError():
             return _tls(url, cause)
         case NameResolutionError():
@@ -272,6 +275,12 @@ class NobodyThere(Unreachable):
     """The machine is there, and nothing listens."""
 
     code = "registry-nobody-there"
+
+
+class BadProxy(Unreachable):
+    """What the environment names as a proxy is none, or none for us."""
+
+    code = "registry-bad-proxy"
 
 
 class Untrusted(Unreachable):

@@ -92,7 +92,7 @@ class Server:
             Scheduler(policy(settings, await launcher.devices())), launcher, stall=settings.serve_timeout
         )
         service = Service(Models(self._library, settings), herd)
-        transfers = Transfers(self._library)
+        transfers = Transfers(self._library, settings.max_transfer_streams)
         host = settings.host.host
         app = application(service, self._origins, loopback=is_loopback(host), transfers=transfers)
         await herd.start()

@@ -28,18 +28,21 @@ Steps = Callable[["Leaving"], Iterator[Status]]
 class Transfers:
     """The registry client of a server, made when it is first needed: most servers start for other things."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, streams: int | None = None) -> None:
         self._library = library
+        self._streams = streams
         self._lock = threading.Lock()
         self._registry: Registry | None = None
 
     @property
     def registry(self) -> Registry:
+        from tropa.registry.limits import Limits
         from tropa.registry.registry import Registry
 
         with self._lock:
             if self._registry is None:
-                self._registry = Registry(self._library)
+                limits = Limits() if self._streams is None else Limits(streams=self._streams)
+                self._registry = Registry(self._library, limits)
             return self._registry
 
     def base(self, text: str) -> Iterator[Status]:

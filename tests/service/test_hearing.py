@@ -213,6 +213,18 @@ def test_a_vocabulary_that_begins_each_text_with_a_blank(models: Server, kind: s
         assert form(said)["n"] in (1, 2)
 
 
+def test_a_jinja_template_that_does_not_work_is_no_matter_to_a_go_template(models: Server) -> None:
+    with short_folder() as folder:
+        broken = (
+            "{% for m in messages %}{% if m.content == 'a' %}{{ raise_exception('never') }}{% endif %}"
+            "{{ m.content }}{% endfor %}"
+        )
+        path = scripted(folder / "m.gguf", {"<go>": ["Yes"]}, template=broken)
+        models.create("broken", path, template="{{ .Prompt }}<go>")
+    assert chat(models, "broken", "Hi").text == "Yes"
+    assert form(chat(models, "broken", "Hi", format=NO)) == "no"
+
+
 @BOTH
 @pytest.mark.parametrize("name", ["says", "thinks"])
 def test_a_form_that_is_none_is_refused_before_a_word(models: Server, name: str, kind: str) -> None:

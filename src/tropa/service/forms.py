@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tropa.runners.errors import EngineRefused
 from tropa.runners.herd import Slot
 
 KEPT = 256
+ANY = {"type": "object"}
 FORM = ("json_schema", "grammar")
 """The fields that hold an answer to a form."""
 _RULE = "response-format-schema"
@@ -46,7 +48,13 @@ async def _asked(slot: Slot, schema: Any) -> str:
         "n_predict": 1,
         "verbose": True,
     }
-    answer = await slot.call("/v1/chat/completions", question)
+    try:
+        answer = await slot.call("/v1/chat/completions", question)
+    except EngineRefused:
+        # If not even this is possible, it is the template in the GGUF that does not work, and no fault of the schema.
+        if schema != ANY and await _asked(slot, ANY):
+            raise
+        return ""
     grammar = answer.get("__verbose", {}).get("generation_settings", {}).get("grammar", "")
     rules = [rule for rule in grammar.splitlines() if not rule.startswith("root ::=")]
     if not any(rule.startswith(f"{_RULE} ::=") for rule in rules):

@@ -51,6 +51,16 @@ def test_a_missing_file_is_named(llama: Source, missing: str) -> None:
     assert {"model.safetensors": ".safetensors"}.get(missing, missing) in refusal(llama)
 
 
+def test_the_name_of_the_folder_may_stand_in_front(llama: Source) -> None:
+    llama.files = {f"my-model/{name}": path for name, path in llama.files.items()}
+    llama.convert()
+
+
+def test_the_tokenizer_may_lie_one_level_down(llama: Source) -> None:
+    llama.files["tokenizer/tokenizer.model"] = llama.files.pop("tokenizer.model")
+    llama.convert()
+
+
 def test_a_pickle_is_never_opened(llama: Source) -> None:
     del llama.files["model.safetensors"]
     llama.files["pytorch_model.bin"] = Path("/does/not/exist")

@@ -17,7 +17,11 @@ class Folder:
     """Files by relative name; their places on this machine are never shown to anyone."""
 
     def __init__(self, files: Mapping[str, Path]) -> None:
-        self.files = dict(files)
+        tops = {name.partition("/")[0] for name in files}
+        inside = len(tops) == 1 and all(
+            "/" in name for name in files
+        )  # the folder's own name is in front of all
+        self.files = {name.partition("/")[2] if inside else name: path for name, path in files.items()}
         self._parsed: dict[str, dict[str, Any]] = {}
 
     def __contains__(self, name: str) -> bool:

@@ -21,8 +21,11 @@ LATE = -1000.0
 def read(folder: Folder) -> Vocabulary:
     """A vocabulary with its special ids, flags and chat template. Raises InvalidModelFolder."""
     tokenizer = folder.json(bpe.FILE)
-    if MODEL in folder:
-        found = _pieces(folder, bpe.added(tokenizer) if tokenizer else [])
+    model = (
+        MODEL if MODEL in folder else next(iter(folder.names(f"/{MODEL}")), None)
+    )  # perhaps one level down
+    if model is not None:
+        found = _pieces(folder, model, bpe.added(tokenizer) if tokenizer else [])
     elif tokenizer is not None:
         found = bpe.read(tokenizer)
     else:
@@ -41,12 +44,12 @@ def surrounded(folder: Folder, vocabulary: Vocabulary) -> Vocabulary:
     return replace(vocabulary, extra={**vocabulary.extra, **extra})
 
 
-def _pieces(folder: Folder, added: list[Added]) -> Vocabulary:
-    found = sentencepiece.read(folder.bytes(MODEL), MODEL)
+def _pieces(folder: Folder, model: str, added: list[Added]) -> Vocabulary:
+    found = sentencepiece.read(folder.bytes(model), model)
     if found.algorithm != sentencepiece.BPE:
         algorithm = sentencepiece.ALGORITHMS.get(found.algorithm, str(found.algorithm))
         raise InvalidModelFolder(
-            f"{MODEL} was trained as {algorithm}; the engine cuts text like that only for models of other families",
+            f"{model} was trained as {algorithm}; the engine cuts text like that only for models of other families",
             hint="models with BPE vocabularies can be imported",
         )
     tokens, scores, types = found.tokens, found.scores, found.types

@@ -13,7 +13,7 @@ import pytest
 
 from tests.goldens import golden
 from tests.goldens.engine import answers_like, tokenizes_like
-from tests.library.convert.making import Source, imported, source, value
+from tests.library.convert.making import Source, as_gguf, imported, source, value
 from tests.library.convert.test_mutants import bytewise, survives
 from tropa.library.convert.errors import InvalidModelFolder
 
@@ -30,6 +30,12 @@ async def test_an_imported_chatglm_answers_as_the_original(name: str, tmp_path: 
 
 async def test_a_tokenizer_without_merges_cuts_text_as_the_original(tmp_path: Path) -> None:
     await tokenizes_like(imported("chatglm", tmp_path), golden.tokens("chatglm"))
+
+
+async def test_a_tokenizer_json_will_do_in_its_place(tmp_path: Path) -> None:
+    path, done = as_gguf(source("chatglm", tmp_path, tokenizer="glm").files, tmp_path / "m.gguf")
+    assert not done.warnings
+    await tokenizes_like(path, golden.tokens("glm"))
 
 
 def test_special_tokens_come_from_the_tokenizers_settings(chatglm: Source) -> None:

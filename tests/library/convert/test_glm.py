@@ -57,6 +57,16 @@ def test_words_that_are_tokens_are_taken_whole_if_the_original_does(glm: Source)
     assert value(glm.read(), "tokenizer.ggml.pre") == "chatglm-bpe"
 
 
+def test_tokens_without_a_row_in_the_embedding_are_warned_of(glm: Source) -> None:
+    glm.configure(vocab_size=1008)
+    glm.change(
+        lambda tensors: tensors.update(
+            {name: (kind, rows[:1008]) for name, (kind, rows) in tensors.items() if len(rows) == 1010}
+        )
+    )
+    assert "the tokenizer has 1010 tokens, the model 1008" in glm.convert().warnings[0]
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

@@ -8,7 +8,7 @@ from tropa.library.convert.architecture import Architecture, Wanted
 from tropa.library.convert.config import Config
 from tropa.library.convert.errors import InvalidModelFolder
 from tropa.library.convert.folder import Folder
-from tropa.library.convert.glm import PRE, ROLES, with_roles
+from tropa.library.convert.glm import PRE, ROLES, cut, with_roles
 from tropa.library.convert.tokenizer import read as tokenizer
 from tropa.library.convert.tokenizer import tiktoken
 from tropa.library.convert.tokenizer.vocabulary import Vocabulary
@@ -66,7 +66,7 @@ class ChatGLM(Architecture):
 
     def vocabulary(self) -> Vocabulary:
         if "tokenizer.json" in self.folder and tiktoken.FILE not in self.folder:
-            found = tokenizer.read(self.folder)
+            found = cut(self.folder, tokenizer.read(self.folder))
         elif tiktoken.FILE not in self.folder:
             raise InvalidModelFolder(f"unknown tokenizer format: {tiktoken.FILE} is not among the files")
         elif not tiktoken.is_one(self.folder.bytes(tiktoken.FILE)):

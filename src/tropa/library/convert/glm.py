@@ -14,6 +14,7 @@ from tropa.library.convert.config import Config
 from tropa.library.convert.decoder import NAMES, Decoder
 from tropa.library.convert.errors import InvalidModelFolder
 from tropa.library.convert.folder import Folder
+from tropa.library.convert.tokenizer import read as tokenizer
 from tropa.library.convert.tokenizer.vocabulary import Vocabulary
 from tropa.library.convert.values import Value
 
@@ -32,6 +33,14 @@ def with_roles(vocabulary: Vocabulary, roles: Mapping[str, str]) -> Vocabulary:
         raise InvalidModelFolder(f"the tokenizer has no {END}, which every GLM has")
     known = {f"tokenizer.ggml.{role}_token_id": place[text] for role, text in roles.items() if text in place}
     return replace(vocabulary, extra={**vocabulary.extra, **known, "tokenizer.ggml.add_bos_token": False})
+
+
+def cut(folder: Folder, vocabulary: Vocabulary) -> Vocabulary:
+    """A vocabulary from tokenizer.json, cut as GLM's are. That is known by the family, so there is nothing to warn of
+    where the expression is spelt in a new way."""
+    model = (folder.json("tokenizer.json") or {}).get("model")
+    whole = isinstance(model, dict) and model.get("ignore_merges") is True
+    return replace(vocabulary, pre=PRE if whole else PRE_BY_MERGES, warnings=())
 
 
 class Glm(Decoder):
@@ -65,11 +74,8 @@ class Glm(Decoder):
         return {**super().keys(), "rope.dimension_count": self.rotated}
 
     def vocabulary(self) -> Vocabulary:
-        found = with_roles(super().vocabulary(), self.roles)
-        model = (self.folder.json("tokenizer.json") or {}).get("model")
-        whole = isinstance(model, dict) and model.get("ignore_merges") is True
-        # Known by its family, so there is nothing to warn of where the expression is spelt in a new way.
-        return replace(found, pre=PRE if whole else PRE_BY_MERGES, warnings=())
+        found = cut(self.folder, tokenizer.read(self.folder))
+        return with_roles(found, self.roles).of_size(self.vocab)
 
     def bias(self, name: str) -> bool | None:
         if name not in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"):

@@ -222,6 +222,28 @@ def test_another_process_downloads_and_we_wait_for_it(
     assert not [each for each in here.blobs() if "partial" in each]
 
 
+def test_when_the_other_process_stops_we_go_on_where_it_was(
+    machine: Machines, proxy: Faulty, published: Published
+) -> None:
+    here, other = machine(), machine()
+    here.library.store.blobs.folder.mkdir(parents=True)
+    other.library.store.root.mkdir(parents=True)
+    other.library.store.blobs.folder.symlink_to(here.library.store.blobs.folder)
+    _hold_back(proxy, published)
+    name = f"{proxy.host}/team/large"
+    first = _Puller(here, name)
+    until(lambda: first.seen and proxy.web.stalled.is_set(), "the first is under way")
+    waiting = _Puller(other, name)
+    until(lambda: waiting.seen, "the second shows how far the first is")
+    first.leaving.leave()
+    proxy.web.released.set()
+    assert isinstance(first.finish(), Left)
+    assert waiting.finish() is None
+    assert other.whole(name)
+    asked = [ask.headers.get("Range", "") for ask in proxy.blobs() if str(published.digest) in ask.path]
+    assert asked.count("bytes=0-59999") == 1, "the first part was not fetched twice"
+
+
 def test_free_space_is_looked_at_before_the_first_byte(
     machine: Machines, proxy: Faulty, published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -399,6 +399,13 @@ def test_the_chat_template_is_the_default_one_or_that_of_the_file(
     assert value(llama3.read(), "tokenizer.chat_template") == written
 
 
+def test_a_vocabulary_without_an_end_is_warned_of(llama3: Source) -> None:
+    set_up(llama3, eos_token=None)
+    llama3.configure(eos_token_id=None)
+    llama3.put("generation_config.json", {})
+    assert "no file names a token that ends a text: the engine takes token 11" in llama3.convert().warnings[0]
+
+
 def test_a_chat_template_that_is_none_is_refused(llama3: Source) -> None:
     set_up(llama3, chat_template=7)
     assert "invalid chat_template: 7" in refusal(llama3)

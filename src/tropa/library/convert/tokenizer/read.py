@@ -41,7 +41,11 @@ def surrounded(folder: Folder, vocabulary: Vocabulary) -> Vocabulary:
     added = bpe.added(tokenizer) if tokenizer else []
     by_itself = vocabulary.model == "llama"
     extra = special.keys(folder, vocabulary.tokens, added, bos_by_itself=by_itself)
-    return replace(vocabulary, extra={**vocabulary.extra, **extra})
+    warnings = vocabulary.warnings
+    if vocabulary.model == "gpt2" and "tokenizer.ggml.eos_token_id" not in {**vocabulary.extra, **extra}:
+        odd = vocabulary.tokens[11:12]
+        warnings += (f"no file names a token that ends a text: the engine takes token 11 {odd} for one",)
+    return replace(vocabulary, extra={**vocabulary.extra, **extra}, warnings=warnings)
 
 
 def _pieces(folder: Folder, model: str, added: list[Added]) -> Vocabulary:

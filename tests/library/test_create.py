@@ -300,7 +300,7 @@ def test_leaving_half_way_leaves_no_model_and_no_claim(library: Library) -> None
     digest = upload(library, gguf())
     steps = create(library, recipe({"model": "x", "files": {"m.gguf": digest}, "system": "s"}))
     assert next(steps).status == "parsing GGUF"
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert library.models() == []
     assert list((library.store.home / "claims").iterdir()) == []
 

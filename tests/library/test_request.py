@@ -151,6 +151,14 @@ def test_weights_that_were_not_downloaded_are_passed_over_and_named(tmp_path: Pa
     assert [*build("FROM .", tmp_path).files] == ["m.gguf"]
 
 
+def test_a_folder_that_happens_to_be_called_like_a_model_does_not_hide_it(tmp_path: Path) -> None:
+    (tmp_path / "llama3").mkdir()
+    (tmp_path / "llama3" / "notes.txt").write_text("about llamas")
+    assert build("FROM llama3", tmp_path).fields == {"from": "llama3"}
+    with pytest.raises(InvalidModelfile, match="no Modelfile or safetensors files found"):
+        build("FROM ./llama3", tmp_path)
+
+
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "consolidated.00.pth", "model.pt"])
 def test_checkpoints_that_run_code_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"PK\x03\x04 and so on")

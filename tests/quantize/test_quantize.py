@@ -30,7 +30,7 @@ from tropa.quantize.filetype import KNOWN, NEED_IMPORTANCE, file_type
 from tropa.quantize.quantize import plan, quantize
 
 THOROUGH = ("glm4", "odd")
-OFTEN = ("F32", "Q8_0", "Q4_K_M", "IQ4_XS")
+OFTEN = ("F32", "Q8_0", "Q4_K_M")
 X86 = sys.platform == "linux" and platform.machine() == "x86_64"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tropa.library.errors import InvalidRecipe
-from tropa.library.modelfile.folder import GGUF, PICKLE, model_files, refuse_pickle, sniff
+from tropa.library.modelfile.folder import GGUF, PICKLE, NoWeights, model_files, refuse_pickle, sniff
 from tropa.library.modelfile.parameters import parameters
 from tropa.library.modelfile.syntax import Command, InvalidModelfile, Modelfile
 from tropa.library.requirement import requirement
@@ -72,8 +72,13 @@ def _sources(commands: list[Command], base_dir: Path, fields: dict[str, object])
         path = _local(command, base_dir)
         if path is None:
             fields["from"] = command.value
-        else:
+            continue
+        try:
             _add(files, _taken(path, command))
+        except NoWeights:
+            if looks_like_path(command.value):
+                raise
+            fields["from"] = command.value  # some folder that happens to be called like a model
     _check_one_model(files, commands[-1].line if commands else None)
     return files
 

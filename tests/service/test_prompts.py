@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.service.talking import chat, generate, prompted, rendered, user
+from tests.service.talking import TOOL, chat, generate, prompted, rendered, user
 from tests.support.places import short_folder
 from tests.support.processes import patience
 from tests.support.scripted import scripted
@@ -97,6 +97,13 @@ def test_the_user_can_choose_the_kind_of_template(forced: tuple[bool, Server]) -
     assert rendered(server, "both", "Hi") == ("<s>(user)Hi<go>" if go else "[user]Hi>")
     assert ("<s>(user)Hi<go>" in rendered(server, "only", "Hi")) is go
     assert prompted(server, "only", "Hi") == "<s>(user)Hi<go>", "a prompt has nothing else to be rendered by"
+
+
+def test_the_template_that_was_chosen_decides_what_the_model_can_do(forced: tuple[bool, Server]) -> None:
+    go, server = forced
+    answer = server.post("/api/chat", model="both", messages=[user("Hi")], tools=[TOOL], stream=False)
+    assert answer.status == (400 if go else 200)
+    assert ("does not support tools" in answer.body.decode()) is go
 
 
 def test_the_beginning_is_not_doubled(models: Server) -> None:

@@ -9,6 +9,7 @@ from tropa.library.library import Library
 from tropa.library.model import Model
 from tropa.runners.demand import demand_of
 from tropa.runners.loadable import Loadable
+from tropa.service import templating
 from tropa.service.options import USUAL_CONTEXT, Options, parse
 from tropa.settings import Settings
 
@@ -33,7 +34,7 @@ class Models:
 
     def find(self, text: str) -> Model:
         """Raises what `Library.find` does."""
-        return self.library.find(text)
+        return templating.able(self.library.find(text), self.go_template)
 
     def loadable(self, model: Model) -> Loadable:
         """The files and the needs of a model. Raises DamagedModel, and GGUF errors for a broken file."""

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from tropa.library.capabilities import uses_jinja
+from tropa.library.capabilities import (
+    INSERT,
+    THINKING,
+    TOOLS,
+    go_capabilities,
+    jinja_capabilities,
+    uses_jinja,
+)
 from tropa.library.model import Model
 from tropa.service.history import Message
 from tropa.service.prompt import Prompt
@@ -18,9 +26,20 @@ if TYPE_CHECKING:  # the interpreter is imported when the first model needs it
 
 log = logging.getLogger("tropa.service")
 
+BY_TEMPLATE = (TOOLS, INSERT, THINKING)
 HARMONY = ("gptoss", "gpt-oss")
 PLAIN = "{{ .Prompt }}"
 KEPT = 64
+
+
+def able(model: Model, forced: bool | None) -> Model:
+    """The model with the capabilities of the template that is used, where the user's setting decides which."""
+    if forced is None:
+        return model
+    by_go = bool(model.template) and (forced or not model.chat_template)
+    found = go_capabilities(model.template or "") if by_go else jinja_capabilities(model.chat_template)
+    others = (each for each in model.capabilities if each not in BY_TEMPLATE)
+    return replace(model, capabilities=(*others, *(each for each in BY_TEMPLATE if each in found)))
 
 
 async def chosen(model: Model, forced: bool | None) -> Template | None:

@@ -384,7 +384,8 @@ def test_a_template_is_a_layer_and_replaces_the_bases(library: Library) -> None:
 
 
 def test_renderer_parser_and_requirement_are_inherited(library: Library) -> None:
-    make(library, "base", renderer="glm-4.7", parser="glm-4.7", requires="v0.14")
+    told = make(library, "base", renderer="glm-4.7", parser="glm-4.7", requires="v0.14")
+    assert "warning: nothing here knows the renderer 'glm-4.7'; the model's template is used" in told
     make(library, "x", base="base", parser="my-own")
     model = library.find("x")
     assert (model.renderer, model.parser, model.requires) == ("glm-4.7", "my-own", "0.14")

@@ -96,6 +96,9 @@ def _kept(recipe: Recipe, base: Base) -> list[Layer]:
 
 def _warnings(recipe: Recipe) -> Iterator[str]:
     """What is kept although nothing here knows it."""
+    for what, name in (("renderer", recipe.renderer), ("parser", recipe.parser)):
+        if name:
+            yield f"nothing here knows the {what} '{name}'; the model's template is used"
     for key in recipe.parameters:
         if key not in KNOWN:
             hint = did_you_mean(key, KNOWN)

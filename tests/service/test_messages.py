@@ -86,6 +86,11 @@ def test_images_need_a_model_that_sees(tiny: Model) -> None:
         check_images(tiny, "tiny", images=True)
 
 
+def test_a_family_that_knows_no_more_than_high(tiny: Model) -> None:
+    model = replace(tiny, capabilities=("thinking",), details=replace(tiny.details, family="gptoss"))
+    assert [effective(model, "m", level) for level in ("max", "low", True)] == ["high", "low", True]
+
+
 THOUGHT = "<think>2+2 is...</think>\n\n4"
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from tropa.library.model import Model
 from tropa.service.errors import BadFormat, InvalidRequest, NotCapable
 
+HARMONY = ("gptoss", "gpt-oss")
+"""Families with a format of their own, which the engine knows."""
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 
@@ -44,6 +46,8 @@ def effective(model: Model, asked: str, think: bool | str | None) -> bool | str 
         if think:
             raise NotCapable(f'"{asked}" does not support thinking')
         return None
+    if think == "max" and model.details.family in HARMONY:
+        return "high"  # the most that these know
     return True if think is None else think
 
 

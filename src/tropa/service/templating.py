@@ -18,6 +18,7 @@ from tropa.library.capabilities import (
     uses_jinja,
 )
 from tropa.library.model import Model
+from tropa.service.constraint import HARMONY
 from tropa.service.history import Message
 from tropa.service.prompt import Prompt
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:  # the interpreter is imported when the first model needs it
 log = logging.getLogger("tropa.service")
 
 BY_TEMPLATE = (TOOLS, INSERT, THINKING)
-HARMONY = ("gptoss", "gpt-oss")
 PLAIN = "{{ .Prompt }}"
 KEPT = 64
 

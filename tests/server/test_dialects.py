@@ -391,6 +391,44 @@ def test_a_full_queue_says_when_to_come_again(place: Path) -> None:
                     assert told(path, answer)["message"].startswith("server busy, please try again.")
 
 
+GO_TEMPLATE = """{{ range .Messages }}<|{{ .Role }}|>{{ .Content }}
+{{ range .ToolCalls }}<call>{"name": "{{ .Function.Name }}", "parameters": {{ .Function.Arguments }}}</call>{{ end }}
+{{ end }}{{ if .Tools }}Tools: {{ .Tools }}{{ end }}<|assistant|>"""
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_tool_is_called_also_by_a_model_with_a_go_template(
+    server: Server, tmp_path: Path, several: bool
+) -> None:
+    name = f"go-{several}".lower()
+    server.create(name, models.llama(tmp_path / "go.gguf"), template=GO_TEMPLATE)
+    parameters = {"type": "object", "properties": {"zone": {"enum": ["utc", "cet"]}}, "required": ["zone"]}
+    tool = {
+        "type": "function",
+        "function": {"name": "get_time", "description": "x", "parameters": parameters},
+    }
+    answer = server.post(
+        "/v1/chat/completions",
+        model=name,
+        messages=HI,
+        tools=[tool, TOOL],
+        tool_choice={"type": "function", "function": {"name": "get_time"}},
+        parallel_tool_calls=several,
+        max_tokens=200,
+        temperature=0,
+    )
+    assert answer.status == 200, answer.body
+    (choice,) = answer.json["choices"]
+    calls = choice["message"].get("tool_calls", [])
+    if not several:  # a list of calls of a model that knows no end may be cut
+        assert choice["finish_reason"] == "tool_calls"
+        assert len(calls) == 1
+    assert choice["message"]["content"] == ""
+    for call in calls:
+        assert call["function"]["name"] == "get_time"
+        assert json.loads(call["function"]["arguments"])["zone"] in ("utc", "cet")
+
+
 async def test_many_choices_are_made_at_the_same_time(server: Server) -> None:
     """And all of them are seen in one stream, each in its order."""
     body = {"model": "tiny", "messages": HI, "max_tokens": 20, "n": 6, "stream": True, "temperature": 0}

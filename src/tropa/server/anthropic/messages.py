@@ -11,8 +11,9 @@ from tropa.server.anthropic import blocks
 from tropa.server.anthropic.errors import frame
 from tropa.server.anthropic.request import asked
 from tropa.server.dialect import peeked, truncated
+from tropa.server.packed import unpacked
 from tropa.server.reading import Fields, read
-from tropa.server.respond import read_body, send_bytes, send_json, while_connected
+from tropa.server.respond import send_bytes, send_json, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import ChatAsk
 from tropa.service.service import Service
@@ -22,7 +23,7 @@ JSON = b"application/json"
 
 async def messages(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """A conversation in, the next message out."""
-    body = await read_body(receive)
+    body = await unpacked(scope, receive)
     fields = read(body)
     ask = asked(service, fields, scope)
     await while_connected(receive, _answer(service, fields, ask, send))
@@ -48,7 +49,7 @@ def estimate(ask: ChatAsk) -> int:
 
 async def count_tokens(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """How many tokens a request's prompt has, counted by the model's own template and vocabulary: this loads it."""
-    fields = read(await read_body(receive))
+    fields = read(await unpacked(scope, receive))
     ask = asked(service, fields, scope, counting=True)
     tokens = await while_connected(receive, service.count(ask))
     await send_json(send, {"input_tokens": tokens}, content_type=JSON)

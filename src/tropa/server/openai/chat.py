@@ -17,8 +17,9 @@ from tropa.server.openai.errors import frame
 from tropa.server.openai.ids import FINGERPRINT, new
 from tropa.server.openai.messages import conversation
 from tropa.server.openai.usage import usage
+from tropa.server.packed import unpacked
 from tropa.server.reading import BadField, Fields, read
-from tropa.server.respond import encode_json, read_body, send_bytes, while_connected
+from tropa.server.respond import encode_json, send_bytes, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End, Event, Piece, Rendered
@@ -29,7 +30,7 @@ JSON = b"application/json"
 
 async def completions(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """A conversation in, one or more next messages out."""
-    fields = read(await read_body(receive))
+    fields = read(await unpacked(scope, receive))
     ask = asked(fields, scope)
     asks = [
         replace(ask, options=sampling.seeded(dict(ask.options), number))

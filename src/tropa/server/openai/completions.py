@@ -18,8 +18,9 @@ from tropa.server.openai.chunks import DONE, debug
 from tropa.server.openai.errors import frame
 from tropa.server.openai.ids import FINGERPRINT, new
 from tropa.server.openai.usage import usage
+from tropa.server.packed import unpacked
 from tropa.server.reading import BadField, Fields, kind_of, read
-from tropa.server.respond import read_body, send_bytes, while_connected
+from tropa.server.respond import send_bytes, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import GenerateAsk
 from tropa.service.events import End, Event, Piece, Rendered
@@ -31,7 +32,7 @@ _encode = msgspec.json.encode
 
 async def completions(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """One or more prompts, one or more answers to each; the choices of the first prompt come first."""
-    fields = read(await read_body(receive))
+    fields = read(await unpacked(scope, receive))
     each = sampling.choices(fields)
     best = fields.integer("best_of", 1)
     if best is not None and best != each:

@@ -12,8 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from tropa.library.errors import ModelNotFound
 from tropa.server.native.inference import client_of
+from tropa.server.packed import unpacked
 from tropa.server.reading import BadField, Fields, kind_of, read
-from tropa.server.respond import read_body, send_json, while_connected
+from tropa.server.respond import send_json, while_connected
 from tropa.service import keepalive
 from tropa.service.asks import EmbedAsk
 from tropa.service.service import Service
@@ -23,7 +24,7 @@ JSON = b"application/json"
 
 async def embeddings(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """One vector per text, as numbers or as base64 of little-endian 32-bit floats."""
-    fields = read(await read_body(receive))
+    fields = read(await unpacked(scope, receive))
     encoding = fields.text("encoding_format") or "float"
     if encoding.lower() not in ("float", "base64"):
         raise BadField(

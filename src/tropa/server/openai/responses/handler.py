@@ -10,8 +10,9 @@ from tropa.server.dialect import peeked, truncated
 from tropa.server.openai.responses.described import Described
 from tropa.server.openai.responses.output import Output
 from tropa.server.openai.responses.request import asked
+from tropa.server.packed import unpacked
 from tropa.server.reading import Fields, read
-from tropa.server.respond import encode_json, read_body, send_bytes, while_connected
+from tropa.server.respond import encode_json, send_bytes, while_connected
 from tropa.server.sse import send_events
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End
@@ -20,7 +21,7 @@ from tropa.service.service import Service
 
 async def responses(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """Items in, items out."""
-    fields = read(await read_body(receive))
+    fields = read(await unpacked(scope, receive))
     ask = asked(fields, scope)
     await while_connected(receive, _answer(service, fields, ask, send))
 

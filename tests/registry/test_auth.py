@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -165,6 +166,31 @@ def test_a_token_server_that_talks_nonsense_is_said(machine: Machines, body: byt
 
     with Web(answer) as web, pytest.raises(PullFailed, match=r"sent no token|larger than"):
         machine().pull(f"{web.host}/a/b")
+
+
+def test_an_identity_token_is_exchanged(machine: Machines) -> None:
+    """What a helper program or `docker login` may keep instead of a password."""
+
+    def answer(ask: Ask) -> Reply:
+        if ask.path.startswith("/token"):
+            form = dict(parse_qsl(ask.body.decode()))
+            good = ask.method == "POST" and form["refresh_token"] == "sentinel-identity"
+            assert form["grant_type"] == "refresh_token"
+            assert form["scope"] == "repository:a/b:pull"
+            return Reply(200, {}, b'{"access_token":"sentinel-access"}') if good else Reply(400)
+        if ask.headers.get("Authorization") == "Bearer sentinel-access":
+            return Reply(404)
+        scope = 'service="s",scope="repository:a/b:pull"'
+        return Reply(401, {"WWW-Authenticate": f'Bearer realm="{web.url}/token",{scope}'})
+
+    here = machine()
+    here.home.mkdir(exist_ok=True)
+    with Web(answer) as web:
+        auths = {web.host: {"identitytoken": "sentinel-identity"}}
+        (here.home / "config.json").write_text(json.dumps({"auths": auths}))
+        with pytest.raises(PullFailed, match="file does not exist") as caught:
+            here.pull(f"{web.host}/a/b")
+        assert "sentinel" not in _everything(caught.value)
 
 
 def test_credentials_are_not_sent_in_the_clear_because_a_header_says_so(machine: Machines) -> None:

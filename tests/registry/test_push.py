@@ -121,6 +121,75 @@ def test_an_upload_that_broke_goes_on_where_the_registry_is(machine: Machines, p
     assert get(proxy.upstream, "/v2/push/lost/manifests/latest")[0] == 200
 
 
+class Plain:
+    """An OCI registry that keeps what it got of an upload, and says how far it is. `lose`: so many bytes of the next
+    piece are taken, and its answer is this status.
+    """
+
+    def __init__(self, lose: list[tuple[int, int]]) -> None:
+        self.lose = lose
+        self.data = b""
+        self.blobs: dict[str, bytes] = {}
+        self.web = Web(self._answer)
+
+    def _answer(self, ask: Ask) -> Reply:
+        path, query = urlsplit(ask.path).path, dict(parse_qsl(urlsplit(ask.path).query))
+        where = {"Location": "/v2/upload/1", "Range": f"0-{max(0, len(self.data) - 1)}"}
+        match ask.method:
+            case "HEAD":
+                return Reply(200 if path.rpartition("/")[2] in self.blobs else 404)
+            case "POST":
+                self.data = b""
+                return Reply(202, where)
+            case "GET":
+                return Reply(204, where)
+            case "PATCH":
+                if int(ask.headers["Content-Range"].split("-")[0]) != len(self.data):
+                    return Reply(416, where)
+                if len(self.data) and self.lose:
+                    count, status = self.lose.pop(0)
+                    self.data += ask.body[:count]
+                    return Reply(status, {}, b"lost")
+                self.data += ask.body
+                return Reply(202, where)
+            case "PUT" if path == "/v2/upload/1":
+                self.blobs[query["digest"]] = self.data
+                return Reply(201 if Digest.of(self.data) == Digest.parse(query["digest"]) else 400)
+        return Reply(201)
+
+
+@pytest.mark.parametrize(("count", "status"), [(0, 500), (12_345, 502), (70_000, 502), (70_000, 416)])
+def test_an_upload_goes_on_behind_what_the_registry_has(machine: Machines, count: int, status: int) -> None:
+    there = Plain([(count, status)])
+    with there.web:
+        here = machine()
+        upload(here, f"{there.web.host}/push/resumed")
+        statuses = here.push(f"{there.web.host}/push/resumed")
+    assert there.blobs[str(Digest.of(WEIGHTS))] == WEIGHTS
+    starts = [int(ask.headers["Content-Range"].split("-")[0]) for ask in there.web.asked("PATCH")]
+    assert starts[:3] == [0, 70_000, 70_000 + count]
+    assert max(each.completed for each in statuses) == 200_003
+
+
+def test_a_registry_that_claims_more_than_was_sent_gets_it_anew(machine: Machines) -> None:
+    there = Plain([(70_000, 502)])
+    with there.web:
+        here = machine()
+        honest = there.web.handler
+        often = Times(1)
+
+        def boast(ask: Ask) -> Reply:
+            reply = honest(ask)
+            if ask.method == "GET" and "/upload/" in ask.path and often():
+                reply.headers["Range"] = "0-999999"
+            return reply
+
+        there.web.handler = boast
+        upload(here, f"{there.web.host}/push/boast")
+        here.push(f"{there.web.host}/push/boast")
+    assert there.blobs[str(Digest.of(WEIGHTS))] == WEIGHTS
+
+
 def test_an_upload_that_the_registry_forgot_begins_anew(machine: Machines, proxy: Faulty) -> None:
     here = machine()
     upload(here, f"{proxy.host}/push/forgotten", noise(200_003, seed=10))

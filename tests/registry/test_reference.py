@@ -215,6 +215,8 @@ def test_what_hugging_face_says_of_a_tag_is_told(machine: Machines, world: World
     with pytest.raises(PullFailed) as caught:
         machine().pull("hf.co/user/repo:Q9_9", insecure=True)
     assert str(caught.value) == f"pull model manifest: 400: {said.decode()}"
+    if b"sharded" in said:
+        assert "tropa create" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,13 @@ from tropa.registry.errors import NotEnoughSpace, PullFailed, RegistryError
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import Limits, Tries
 from tropa.registry.partial import progress_of
+from tropa.registry.remote import HUGGING_FACE
 from tropa.registry.repository import Repository
 from tropa.text.sizes import format_size
+
+_SHARDED = (
+    "download its .gguf files, and 'tropa create' a model whose Modelfile names the first of them in FROM"
+)
 
 
 class Pull:
@@ -80,6 +85,8 @@ class Pull:
             return content.model_of(data, f"{remote.url}/manifests/{remote.reference}", self._fetched)
         except (RegistryError, InvalidManifest) as error:
             self._leaving.check()
+            if remote.host.lower() in HUGGING_FACE and "sharded" in str(error).lower():
+                error.hint = _SHARDED
             raise PullFailed(error) from error
 
     def _fetched(self, reference: str) -> bytes:

@@ -69,7 +69,7 @@ class Session:
 
     def scrubbed(self, text: str) -> str:
         """Without what we sent: a server may say back what it got."""
-        for secret in self._secrets:
+        for secret in tuple(self._secrets):  # other threads may learn more meanwhile
             text = text.replace(secret, _HIDDEN)
         return text
 

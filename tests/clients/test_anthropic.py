@@ -278,7 +278,7 @@ CALLS: list[tuple[dict[str, Any], type[anthropic.APIStatusError], str]] = [
     ),
     ({"tool_choice": {"type": "any"}}, anthropic.BadRequestError, "no tools to call"),
     (
-        {"tools": [{"type": "bash_20250124", "name": "bash"}]},
+        {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
         anthropic.BadRequestError,
         "no tools of its own",
     ),

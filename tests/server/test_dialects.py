@@ -241,6 +241,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/responses", {"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
     ("/v1/responses", {"input": [{"type": "what"}]}, "input[0].type"),
     ("/v1/responses", {"input": "x", "background": True}, "background"),
+    (
+        "/v1/responses",
+        {"input": "x", "tools": [{"type": "custom", "name": "f", "format": {"type": "grammar"}}]},
+        "tools[0].format.type",
+    ),
     ("/v1/responses", {"input": "x", "conversation": "c"}, "conversation"),
     ("/v1/responses", {"input": "x", "tools": [{"type": "web_search"}]}, "tools[0].type"),
     ("/v1/responses", {"input": "x", "text": {"format": {"type": "json_schema"}}}, "text.format.schema"),

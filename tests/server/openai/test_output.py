@@ -154,6 +154,44 @@ def test_items_become_messages(items: Any, messages: list[Any]) -> None:
     assert asked(Fields({"model": "m", "input": items}), {"type": "http"}).messages == messages
 
 
+async def test_a_custom_tool_takes_any_text() -> None:
+    tool = {"type": "custom", "name": "sh", "description": "x", "format": {"type": "text"}}
+    items = [
+        {"role": "user", "content": "Hi"},
+        {"type": "custom_tool_call", "call_id": "a", "name": "sh", "input": "ls"},
+        {"type": "custom_tool_call_output", "call_id": "a", "output": "."},
+    ]
+    fields = Fields(
+        {"model": "m", "input": items, "tools": [tool], "tool_choice": {"type": "custom", "name": "sh"}}
+    )
+    ask = asked(fields, {"type": "http"})
+    assert ask.tool_choice == "required"
+    call = {"id": "a", "function": {"name": "sh", "arguments": {"input": "ls"}}}
+    assert ask.messages[1:] == [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": ".", "tool_call_id": "a", "tool_name": "sh"},
+    ]
+    found = frames(
+        await joined(Output(Described(fields, ask)).frames(stream([Piece(tool_calls=(call,)), END])))
+    )
+    assert [frame.event.removeprefix("response.") for frame in found[2:]] == [
+        "output_item.added",
+        "custom_tool_call_input.delta",
+        "custom_tool_call_input.done",
+        "output_item.done",
+        "completed",
+    ]
+    response = found[-1].data["response"]
+    assert response["tools"] == [{"type": "custom", "name": "sh", "description": "x"}]
+    (item,) = response["output"]
+    assert (item["type"], item["call_id"], item["name"], item["input"]) == (
+        "custom_tool_call",
+        "a",
+        "sh",
+        "ls",
+    )
+
+
 def test_a_namespace_of_tools_is_its_members() -> None:
     member = {"type": "function", "name": "paint"}
     fields = Fields(

@@ -14,6 +14,9 @@ from tropa.service.asks import ChatAsk
 from tropa.service.service import Service
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
+RUN_BY_SERVERS = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor")
+"""What kinds of tools that Anthropic's servers run begin with. Others that it knows, such as `bash`, the client runs:
+they are functions like any, of which we are told no schema."""
 _ENABLED = ("enabled", "adaptive", "between_tools")
 
 
@@ -64,7 +67,7 @@ def _tools(fields: Fields) -> tuple[list[dict[str, Any]], Literal["auto", "requi
     tools: list[dict[str, Any]] = []
     for tool in fields.objects("tools"):
         kind = tool.text("type")
-        if kind not in (None, "custom"):
+        if kind and kind.startswith(RUN_BY_SERVERS):
             raise BadField(tool.at("type"), f'is "{kind[:80]}": this server runs no tools of its own')
         described: dict[str, Any] = {"name": tool.required_text("name")}
         if text := tool.text("description"):

@@ -57,8 +57,8 @@ def chosen(fields: Fields, tools: list[dict[str, Any]]) -> Toolbox:
         mode = fields.choice("tool_choice", MODES) or "auto"
         return _by_mode(fields, tools, mode)
     choice = Fields(raw, fields.at("tool_choice"))
-    match choice.choice("type", ("function", "allowed_tools", *MODES)):
-        case "function":
+    match choice.choice("type", ("function", "custom", "allowed_tools", *MODES)):
+        case "function" | "custom":
             name = (choice.object("function") or choice).required_text("name")
             return Toolbox(_named(choice, tools, {name}), "required")
         case "allowed_tools":

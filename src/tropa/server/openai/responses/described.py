@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from tropa.server.openai.ids import new
+from tropa.server.openai.responses import custom
 from tropa.server.reading import Fields
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End
@@ -17,6 +18,8 @@ class Described:
     def __init__(self, fields: Fields, ask: ChatAsk) -> None:
         reasoning = fields.object("reasoning")
         text = fields.object("text")
+        self.custom = custom.names(ask.tools)
+        """Tools that take any text."""
         self._fixed: dict[str, Any] = {
             "id": new("resp_"),
             "object": "response",
@@ -77,6 +80,8 @@ class Described:
 
 def _tool(tool: Any) -> dict[str, Any]:
     function = tool["function"]
+    if custom.is_custom(tool):
+        return {"type": "custom", "name": function["name"], "description": function.get("description")}
     return {
         "type": "function",
         "name": function["name"],

@@ -43,8 +43,10 @@ class _Conversation:
             case "message":
                 self._message(item)
             case "function_call":
-                self._call(item)
-            case "function_call_output":
+                self._called(item, arguments(item, "arguments"))
+            case "custom_tool_call":
+                self._called(item, {"input": item.text("input") or ""})
+            case "function_call_output" | "custom_tool_call_output":
                 self._output(item)
             case "reasoning":
                 self._thinking = _thoughts(item)
@@ -84,13 +86,13 @@ class _Conversation:
             message["images"] = images
         self._messages.append(message)
 
-    def _call(self, item: Fields) -> None:
+    def _called(self, item: Fields, told: dict[str, Any]) -> None:
         ident = item.required_text("call_id")
         name = item.required_text("name")
         if space := item.text("namespace"):
             name = f"{space}.{name}"
         self._names[ident] = name
-        call = {"id": ident, "function": {"name": name, "arguments": arguments(item, "arguments")}}
+        call = {"id": ident, "function": {"name": name, "arguments": told}}
         before = self._messages[-1] if self._messages else {}
         if before.get("role") != "assistant" or self._thinking:
             before = {"role": "assistant", "content": "", **self._thought()}

@@ -135,6 +135,8 @@ class Output:
 
     def _call(self, call: dict[str, Any]) -> bytes:
         said = self._close()
+        if call["function"]["name"] in self._described.custom:
+            return said + self._custom_call(call)
         arguments = _encode(call["function"]["arguments"]).decode()
         ident, index = new("fc_"), len(self._items)
         item = {
@@ -153,6 +155,26 @@ class Output:
         said += self._event(
             "response.function_call_arguments.done", **where, name=item["name"], arguments=arguments
         )
+        return said + self._event("response.output_item.done", output_index=index, item=item)
+
+    def _custom_call(self, call: dict[str, Any]) -> bytes:
+        ident, index = new("ctc_"), len(self._items)
+        text = call["function"]["arguments"].get("input", "")
+        text = text if isinstance(text, str) else _encode(text).decode()
+        item = {
+            "id": ident,
+            "type": "custom_tool_call",
+            "status": "completed",
+            "call_id": call.get("id") or new("call_"),
+            "name": call["function"]["name"],
+            "input": text,
+        }
+        self._items.append(item)
+        where = {"item_id": ident, "output_index": index}
+        started = item | {"status": "in_progress", "input": ""}
+        said = self._event("response.output_item.added", output_index=index, item=started)
+        said += self._event("response.custom_tool_call_input.delta", **where, delta=text)
+        said += self._event("response.custom_tool_call_input.done", **where, input=text)
         return said + self._event("response.output_item.done", output_index=index, item=item)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.types import Scope
 
 from tropa.server.openai import sampling, tools
+from tropa.server.openai.responses import custom
 from tropa.server.openai.responses.items import conversation
 from tropa.server.openai.tools import Toolbox
 from tropa.server.reading import BadField, Fields
@@ -64,11 +65,13 @@ def toolbox(fields: Fields) -> Toolbox:
                     tools.function(member, f"{prefix}.{member.required_text('name')}")
                     for member in tool.objects("tools")
                 ]
+            case "custom":
+                found.append(custom.function(tool))
             case None:
                 raise BadField(tool.at("type"), "is required")
             case str(kind):
                 raise BadField(
                     tool.at("type"),
-                    f'is "{kind[:80]}": only "function" is supported, this server runs no tools of its own',
+                    f'is "{kind[:80]}": only "function" and "custom" are supported: no tools are run here',
                 )
     return tools.chosen(fields, found)

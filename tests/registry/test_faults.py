@@ -197,6 +197,7 @@ def test_a_server_without_ranges_sends_the_whole(
     here = machine()
     here.pull(f"{proxy.host}/team/large")
     assert here.whole(f"{proxy.host}/team/large")
+    assert not [name for name in here.blobs() if "partial" in name]
 
 
 def test_a_server_without_ranges_that_breaks_off_begins_anew(

@@ -237,6 +237,24 @@ def test_a_server_that_is_told_to_stop_does_not_wait_for_a_pull(
         assert time.monotonic() - began < 8
 
 
+def test_the_official_client_pulls_and_pushes(server: Server, registry: str, published: Published) -> None:
+    import ollama
+
+    name = f"{registry}/team/client"
+    with ollama.Client(host=server.url) as client:
+        client.copy("tiny", name)
+        pushed = [progress.status for progress in client.push(name, stream=True)]
+        assert (pushed[0], pushed[-1]) == ("retrieving manifest", "success")
+        client.delete(name)
+        progress = [*client.pull(name, stream=True)]
+        assert progress[-1].status == "success"
+        weights = [each for each in progress if each.total and each.total > 1_000_000]
+        assert weights[-1].completed == weights[-1].total
+        assert client.pull(name).status == "success"
+        with pytest.raises(ollama.ResponseError, match="pull model manifest: file does not exist"):
+            client.pull(f"{registry}/team/nothing")
+
+
 def test_the_pull_command(
     server: Server, environ: dict[str, str], registry: str, published: Published
 ) -> None:

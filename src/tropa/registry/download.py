@@ -115,6 +115,7 @@ class Download:
             try:
                 return self._hash(partial, streams)
             except NoRanges:
+                streams.stop()  # before the parts change under those that still write
                 log.info("%s: %s", self.digest, "the server sends no parts of files: one stream, no resuming")
                 partial.start_over(max(self.total, 1))
             finally:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support import models
+from tests.support import models, tooltemplate
+from tests.support.places import short_folder
 from tests.support.processes import until
 from tests.support.server import Answer, Server, serving, whole
 from tests.support.sse import frames
@@ -122,6 +121,43 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 PATHS = sorted(BODIES)
 
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "unit": {"type": "string", "enum": ["c", "k"]},
+        "count": {"type": "integer", "minimum": 1},
+        "inner": {"type": "object", "properties": {"x": {"$ref": "#/$defs/flag"}}},
+    },
+    "required": ["unit"],
+    "$defs": {"flag": {"type": "boolean"}},
+}
+WITH_TOOLS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "model": "tooly",
+        "messages": HI,
+        "tools": [{"type": "function", "function": {"name": "f", "description": "x", "parameters": SCHEMA}}],
+        "tool_choice": "required",
+        "parallel_tool_calls": True,
+        "max_tokens": 2,
+    },
+    "/v1/responses": {
+        "model": "tooly",
+        "input": "Hi",
+        "tools": [{"type": "function", "name": "f", "parameters": SCHEMA}, {"type": "custom", "name": "g"}],
+        "tool_choice": {"type": "function", "name": "f"},
+        "text": {"format": {"type": "json_schema", "name": "x", "schema": SCHEMA}},
+        "max_output_tokens": 2,
+    },
+    "/v1/messages": {
+        "model": "tooly",
+        "messages": HI,
+        "tools": [{"name": "f", "input_schema": SCHEMA}],
+        "tool_choice": {"type": "auto"},
+        "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
+        "max_tokens": 2,
+    },
+}
+
 DEEP: Any = 0
 for _ in range(80):
     DEEP = {"a": [DEEP]}
@@ -136,11 +172,12 @@ STRANGE = st.sampled_from(
             [TOOL],
         ),
         {"type": "json_schema", "schema": {"$ref": "#/nowhere"}},
+        *({"type": "string", "pattern": "(("}, {"enum": []}, {"anyOf": []}, {"items": 7}, {"$ref": "#"}),
     ]
 )
 
 
-def places(value: Any, depth: int = 6) -> Iterator[tuple[Any, Any]]:
+def places(value: Any, depth: int = 9) -> Iterator[tuple[Any, Any]]:
     """Every container and key in a body, not too deep."""
     keys = value if isinstance(value, dict) else range(len(value))
     for key in keys:
@@ -150,9 +187,9 @@ def places(value: Any, depth: int = 6) -> Iterator[tuple[Any, Any]]:
 
 
 @st.composite
-def changed(draw: st.DrawFn, path: str) -> dict[str, Any]:
-    """The body of a route with up to three values that do not belong there."""
-    body: dict[str, Any] = json.loads(json.dumps(BODIES[path]))
+def changed(draw: st.DrawFn, whole: dict[str, Any]) -> dict[str, Any]:
+    """A body with up to three values that do not belong there."""
+    body: dict[str, Any] = json.loads(json.dumps(whole))
     for _ in range(draw(st.integers(1, 3))):
         all_places = list(places(body))
         if all_places:
@@ -175,10 +212,28 @@ def told(path: str, answer: Answer) -> dict[str, Any]:
     return inner
 
 
+@pytest.fixture(scope="module")
+def tooly(server: Server) -> str:
+    """A model that says nonsense, and whose template knows tools."""
+    with short_folder() as folder:
+        server.create("tooly", models.llama(folder / "tooly.gguf", template=tooltemplate.TOOLS))
+    return "tooly"
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_no_body_is_the_servers_fault(server: Server, path: str) -> None:
+    fuzz(server, path, BODIES[path])
+
+
+@pytest.mark.parametrize("path", sorted(WITH_TOOLS))
+def test_no_tool_is_the_servers_fault(server: Server, tooly: str, path: str) -> None:
+    assert server.post(path, WITH_TOOLS[path]).status == 200
+    fuzz(server, path, WITH_TOOLS[path])
+
+
+def fuzz(server: Server, path: str, whole: dict[str, Any]) -> None:
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(changed(path))
+    @given(changed(whole))
     def check(body: dict[str, Any]) -> None:
         answer = server.post(path, body)
         assert answer.status < 500, (answer.status, answer.body)
@@ -315,7 +370,8 @@ def endless(server: Server, path: str, **fields: Any) -> Iterator[Callable[[], b
 def test_an_engine_that_dies_in_a_stream_is_told_in_the_dialect(server: Server, path: str) -> None:
     assert server.post("/api/generate", model="tiny").status == 200
     with endless(server, path) as read:
-        os.kill(max(server.children(), key=lambda child: child.memory_info().rss).pid, signal.SIGKILL)
+        for engine in server.children():
+            engine.kill()
         last = frames(read())[-1]
     match path:
         case "/v1/messages":

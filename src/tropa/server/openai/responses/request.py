@@ -37,6 +37,7 @@ def asked(fields: Fields, scope: Scope) -> ChatAsk:
         raise BadField(fields.at("input"), "is required: a text or a list of items")
     text = fields.object("text")
     common = sampling.common(fields, scope)
+    common["render_only"] = False  # a field of the other routes: here is no place for what it would show
     if not (fields.get("truncation") is None or fields.flag("truncate") is not None):
         common["truncate"] = fields.choice("truncation", ("auto", "disabled")) == "auto"
     top = fields.integer("top_logprobs", 0, 20) or 0

@@ -23,6 +23,7 @@ NAMES = (
     "memory_prediction",
     "scheduler_cost",
     "registry",
+    "http_clients",
     "convert",
     "quantize",
 )

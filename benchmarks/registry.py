@@ -94,7 +94,7 @@ class Bench:
         self._folder = folder
         self._host = host
         self._server = server
-        self._digest = self._prepared(size)
+        self.digest = self._prepared(size)
         self._pushes = 0
 
     def pull(self, _: int) -> float:
@@ -117,12 +117,12 @@ class Bench:
         out = self._folder / "out"
         out.unlink(missing_ok=True)
         began = time.perf_counter()
-        _run("curl", "-sf", f"http://{self._host}/v2/bench/m0/blobs/{self._digest}", "-o", str(out))
+        _run("curl", "-sf", f"http://{self._host}/v2/bench/m0/blobs/{self.digest}", "-o", str(out))
         return Theirs(time.perf_counter() - began, self._sum(out))
 
     def curl_upload(self, number: int) -> Theirs:
         """In one piece; what is sent is summed first, as who wants to know what he sends has to."""
-        blob = Store(self._folder / "models").blobs.path(self._digest)
+        blob = Store(self._folder / "models").blobs.path(self.digest)
         summed = self._sum(blob)
         began = time.perf_counter()
         connection = http.client.HTTPConnection(self._host)
@@ -131,13 +131,13 @@ class Bench:
         connection.close()
         url = urljoin(f"http://{self._host}/", location)
         kind = "Content-Type: application/octet-stream"
-        _run("curl", "-sf", "-X", "PUT", "-T", str(blob), "-H", kind, f"{url}&digest={self._digest}")
+        _run("curl", "-sf", "-X", "PUT", "-T", str(blob), "-H", kind, f"{url}&digest={self.digest}")
         return Theirs(time.perf_counter() - began, summed)
 
     def _sum(self, path: Path) -> float:
         began = time.perf_counter()
         said = _run("sha256sum", str(path))
-        assert said.split()[0] == self._digest.hex
+        assert said.split()[0] == self.digest.hex
         return time.perf_counter() - began
 
     def peak(self) -> float:
@@ -160,7 +160,7 @@ class Bench:
 
     def _forget(self) -> None:
         """The blob alone: what names it stays, and notices nothing as long as nobody runs it."""
-        Store(self._folder / "models").blobs.path(self._digest).unlink()
+        Store(self._folder / "models").blobs.path(self.digest).unlink()
 
     def _ask(self, path: str, name: str) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port)

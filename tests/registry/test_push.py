@@ -68,6 +68,9 @@ def test_what_the_registry_has_is_not_sent_again(machine: Machines, proxy: Fault
     statuses = here.push(f"{proxy.host}/push/again")
     assert len(proxy.web.asked("PATCH")) == before
     assert statuses[-1].status == "success"
+    records = [(each.completed, each.total) for each in statuses if each.digest == str(Digest.of(WEIGHTS))]
+    assert records[-1] == (200_003, 200_003)
+    assert all(completed in (0, 200_003) for completed, _ in records), "nothing seems to move"
 
 
 def test_pieces_follow_one_another(machine: Machines, proxy: Faulty) -> None:

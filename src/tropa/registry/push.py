@@ -76,7 +76,6 @@ class Push:
             layer.blob, blobs.path(layer.blob), layer.size, self._mountable(layer), self._repository, self._limits,
             self._leaving,
         )  # fmt: skip
-        yield Status(message, layer.digest, layer.size)
         threading.Thread(target=sending.run, name=message, daemon=True).start()
         while not sending.ended.wait(self._limits.tick):
             self._leaving.check()

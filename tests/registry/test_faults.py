@@ -200,6 +200,27 @@ def test_a_server_without_ranges_sends_the_whole(
     assert not [name for name in here.blobs() if "partial" in name]
 
 
+@pytest.mark.parametrize("wrong", [-1, 0, 1])
+def test_an_answer_that_does_not_say_how_long_it_is_is_taken_as_far_as_it_should_go(
+    machine: Machines, proxy: Faulty, published: Published, wrong: int
+) -> None:
+    """Chunked, by a proxy that re-packs what passes; once shorter than it should be, or longer."""
+    once = Times(1)
+
+    def repack(ask: Ask, reply: Reply) -> Reply:
+        if reply.status in (200, 206) and ask.method == "GET":
+            reply.headers = {k: v for k, v in reply.headers.items() if k.lower() != "content-length"}
+            reply.headers["Transfer-Encoding"] = "chunked"
+            if "Range" in ask.headers and once():
+                reply.body = reply.body[:-1] if wrong < 0 else reply.body + b"x" * wrong
+        return reply
+
+    proxy.spoil = repack
+    here = machine()
+    here.pull(f"{proxy.host}/team/large")
+    assert here.whole(f"{proxy.host}/team/large")
+
+
 def test_a_server_without_ranges_that_breaks_off_begins_anew(
     machine: Machines, proxy: Faulty, published: Published
 ) -> None:

@@ -68,13 +68,17 @@ class Web:
 
             def _reply(self, reply: Reply) -> None:
                 self.send_response(reply.status)
+                chunked = "Transfer-Encoding" in reply.headers
                 headers = {"Content-Length": str(len(reply.body)), **reply.headers}
+                if chunked:
+                    headers.pop("Content-Length")
                 for key, value in headers.items():
                     self.send_header(key, value)
                 self.end_headers()
                 body = b"" if self.command == "HEAD" else reply.body
                 broken = reply.cut if reply.cut is not None else reply.stall
-                self.wfile.write(body if broken is None else body[:broken])
+                sent = body if broken is None else body[:broken]
+                self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(sent), sent) if chunked and sent else sent)
                 self.wfile.flush()
                 if reply.stall is not None:
                     web.stalled.set()

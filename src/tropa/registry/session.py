@@ -69,7 +69,8 @@ class Session:
 
     def scrubbed(self, text: str) -> str:
         """Without what we sent: a server may say back what it got."""
-        for secret in tuple(self._secrets):  # other threads may learn more meanwhile
+        # A copy, for other threads may learn more meanwhile; the longest first, for one may be part of another.
+        for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, _HIDDEN)
         return text
 

@@ -6,8 +6,10 @@ default instead would run with a setting that nobody chose.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,20 +73,24 @@ class Settings:
     memory_limit: str | None = None
     state: Path = Path("~/.cache/tropa")
     exit_with_stdin: bool = False
+    api_keys: tuple[bytes, ...] = ()
+    """The SHA-256 of each; the keys themselves are kept nowhere."""
+    no_auth: bool = False
+    access_log: str = "off"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises BadSettings naming every variable that can't be used."""
     problems: list[str] = []
 
-    def read(name: str, parse: Callable[[str], T], default: T) -> T:
+    def read(name: str, parse: Callable[[str], T], default: T, *, secret: bool = False) -> T:
         text = environ.get(name, "").strip().strip("\"'")
         if not text:
             return default
         try:
             return parse(text)
         except ValueError as exc:
-            problems.append(f"{name}={text}: {exc}")
+            problems.append(f"{name}: {exc}" if secret else f"{name}={text}: {exc}")
             return default
 
     default = Settings()
@@ -111,7 +117,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         memory_limit=read("TROPA_MEMORY_LIMIT", _memory_limit, default.memory_limit),
         state=read("TROPA_STATE", _folder, None) or _state_home(environ).expanduser(),
         exit_with_stdin=read("TROPA_EXIT_WITH_STDIN", _flag, default.exit_with_stdin),
+        api_keys=read("TROPA_API_KEYS", _api_keys, default.api_keys, secret=True),
+        no_auth=read("TROPA_NO_AUTH", _flag, default.no_auth),
+        access_log=read("TROPA_ACCESS_LOG", _access_log, default.access_log),
     )
+    if settings.api_keys and settings.no_auth:
+        problems.append("TROPA_NO_AUTH=1: there are TROPA_API_KEYS too; unset one of them")
     if problems:
         raise BadSettings(problems)
     return settings
@@ -234,3 +245,36 @@ def _memory_limit(text: str) -> str:
 def _state_home(environ: Mapping[str, str]) -> Path:
     home = environ.get("XDG_CACHE_HOME", "").strip()
     return Path(home) / "tropa" if home.startswith("/") else Path("~/.cache/tropa")
+
+
+def _api_keys(text: str) -> tuple[bytes, ...]:
+    """A list of keys, or a file with one in each line. No error repeats one."""
+    if re.match(r"[/~]|\.\.?[/\\]|[A-Za-z]:[/\\]", text):
+        path = Path(text).expanduser()
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ValueError(f"{path} can't be read: {getattr(exc, 'strerror', None) or 'not UTF-8'}") from exc
+        where = [(f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1)]
+        entries = [(place, line) for place, line in where if line and not line.startswith("#")]
+    else:
+        entries = [(f"entry {number}", entry) for number, entry in enumerate(_list(text), 1)]
+    if not entries:
+        raise ValueError("there is no key in it")
+    return tuple(_api_key(place, entry) for place, entry in entries)
+
+
+def _api_key(place: str, entry: str) -> bytes:
+    if entry.lower().startswith("sha256:"):
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", digits := entry[len("sha256:") :]):
+            raise ValueError(f"{place}: expected sha256: and 64 hexadecimal digits")
+        return bytes.fromhex(digits)
+    if not re.fullmatch(r"[!-~]+", entry):
+        raise ValueError(f"{place}: a key has no spaces and none but ASCII characters")
+    return hashlib.sha256(entry.encode()).digest()
+
+
+def _access_log(text: str) -> str:
+    if text.lower() not in ("off", "text", "json"):
+        raise ValueError("expected off, text or json")
+    return text.lower()

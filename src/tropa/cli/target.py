@@ -19,4 +19,14 @@ def host() -> Host:
 
 
 def client(*, timeout: float = CONNECT_TIMEOUT, patience: float | None = None) -> Client:
-    return Client(host(), timeout=timeout, patience=patience)
+    return Client(host(), timeout=timeout, patience=patience, key=key())
+
+
+def key() -> str | None:
+    """`TROPA_API_KEY`, or the name that other clients know: `OLLAMA_API_KEY`."""
+    for name in ("TROPA_API_KEY", "OLLAMA_API_KEY"):
+        if text := os.environ.get(name, "").strip():
+            if not (text.isascii() and text.isprintable()):
+                raise UsageError(f"{name}: a key has none but printable ASCII characters")
+            return text
+    return None

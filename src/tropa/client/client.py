@@ -27,15 +27,21 @@ class Client:
     """Speaks to the server at `host`. Raises the errors of `tropa.client.errors`, and nothing of sockets.
 
     `timeout` limits the connecting; with `patience`, also every wait for bytes (else there is no limit: an
-    answer may take its time).
+    answer may take its time). `key` is shown to a server that asks for one.
     """
 
     def __init__(
-        self, host: Host, *, timeout: float = CONNECT_TIMEOUT, patience: float | None = None
+        self,
+        host: Host,
+        *,
+        timeout: float = CONNECT_TIMEOUT,
+        patience: float | None = None,
+        key: str | None = None,
     ) -> None:
         self.host = host
         self._timeout = timeout
         self._patience = patience
+        self._headers = {"User-Agent": _AGENT, **({"Authorization": f"Bearer {key}"} if key else {})}
 
     def get(self, path: str) -> Json:
         return self._json(self._call("GET", path))
@@ -104,7 +110,7 @@ class Client:
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         connection = self._connect()
         try:
-            everything = {"User-Agent": _AGENT, **(headers or {})}
+            everything = {**self._headers, **(headers or {})}
             broken: OSError | None = None
             try:
                 connection.request(method, self.host.path + path, body, everything)

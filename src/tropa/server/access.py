@@ -35,6 +35,8 @@ _STAINLESS = (
 )
 _ALLOWED_HEADERS = ",".join(
     ["Authorization", "Content-Type", "User-Agent", "Accept", "X-Requested-With", "Openai-Beta"]
+    + ["X-Api-Key", "X-Request-Id", "Tropa-Explain"]
+    + ["Anthropic-Version", "Anthropic-Beta", "Anthropic-Dangerous-Direct-Browser-Access"]
     + [f"X-Stainless-{name}" for name in _STAINLESS.split()]
 ).encode()
 _PREFLIGHT_VARY = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"

@@ -13,10 +13,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tropa import __version__
 from tropa.errors import TropaError
 from tropa.server.access import Access, Origins
+from tropa.server.anthropic import asks as asks_anthropic
 from tropa.server.anthropic import routes as anthropic
+from tropa.server.anthropic.errors import ANTHROPIC
+from tropa.server.dialect import refuse
+from tropa.server.keys import Door, Keys
 from tropa.server.native import catalog, embedding, inference, planning, running, transfer
 from tropa.server.openai import routes as openai
-from tropa.server.respond import ClientGone, send_bytes, send_error, send_json
+from tropa.server.openai.errors import OPENAI
+from tropa.server.respond import JSON, ClientGone, send_bytes, send_error, send_json
 from tropa.service.service import Service
 
 log = logging.getLogger("tropa.server")
@@ -28,9 +33,14 @@ Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def application(
-    service: Service, origins: Origins, *, loopback: bool, transfers: transfer.Transfers | None = None
+    service: Service,
+    origins: Origins,
+    *,
+    loopback: bool,
+    transfers: transfer.Transfers | None = None,
+    keys: Keys | None = None,
 ) -> ASGIApp:
-    """Everything that answers HTTP."""
+    """Everything that answers HTTP. With `keys`, to those who show one."""
     library = service.models.library
     transfers = transfers or transfer.Transfers(library)
 
@@ -70,7 +80,8 @@ def application(
         paths.setdefault(path, {})[method] = endpoint
     routes = [Route(path, _Methods(methods)) for path, methods in paths.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
-    return Access(_tidy_paths(router), origins, loopback=loopback)
+    app: ASGIApp = Door(router, keys, _refuse) if keys else router
+    return Access(_tidy_paths(app), origins, loopback=loopback)
 
 
 class _Methods:
@@ -129,6 +140,20 @@ def _tidy_paths(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send)
 
     return tidied
+
+
+async def _refuse(scope: Scope, send: Send, error: TropaError) -> None:
+    """Tell an error before any handler was asked, in the form that the path's clients read."""
+    path: str = scope["path"]
+    started = _Started(send)
+    started.bodiless = scope["method"] == "HEAD"
+    challenge = (b"www-authenticate", b"Bearer")
+    if path.startswith("/v1/messages") or (path.startswith("/v1/") and asks_anthropic(scope)):
+        await refuse(started, ANTHROPIC, error, scope, challenge)
+    elif path.startswith("/v1/"):
+        await refuse(started, OPENAI, error, scope, challenge)
+    else:
+        await send_error(started, error, JSON, challenge)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

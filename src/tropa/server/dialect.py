@@ -120,6 +120,14 @@ async def answer(
         await _send_error(watched, dialect, exc, scope)
 
 
+async def refuse(send: Send, dialect: Dialect, error: TropaError, scope: Scope, *more: Header) -> None:
+    """Answer with an error, and `more` headers, where no handler of the dialect was asked."""
+    status = status_for(error)
+    ident = request_id(scope)
+    body = dialect.envelope(status, text_for(error), error, ident)
+    await send_bytes(send, body, status, b"application/json", (dialect.id_header, ident.encode()), *more)
+
+
 async def _send_error(send: Send, dialect: Dialect, error: Exception, scope: Scope) -> None:
     status = status_for(error)
     body = dialect.envelope(status, text_for(error), error, request_id(scope))

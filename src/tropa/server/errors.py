@@ -30,6 +30,7 @@ from tropa.runners.rundir import RunDirUnusable
 from tropa.scheduler.actions import Refusal
 from tropa.server.access import BadOrigin
 from tropa.server.body import BadRequest
+from tropa.server.keys import OpenToAll, Unauthorized
 from tropa.server.listener import CannotListen
 from tropa.service.embed import BadEmbedding
 from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NotCapable
@@ -52,6 +53,7 @@ STATUS: dict[type[TropaError], int] = {
     QuantizerFailed: 500,
     DigestMismatch: 400,
     ContextExceeded: 400,
+    Unauthorized: 401,
     CloudDisabled: 403,
     ModelNotFound: 404,
     BlobNotFound: 404,
@@ -70,6 +72,7 @@ STATUS: dict[type[TropaError], int] = {
     Refused: 500,  # see REFUSED
     RegistryError: 500,  # as the reference has it: whose fault it was is in the text
     BadSettings: 500,  # these end the program at its start and never reach a client
+    OpenToAll: 500,
     BadOrigin: 500,
     CannotListen: 500,
     RunDirUnusable: 500,

@@ -28,6 +28,7 @@ from tropa.runners.rundir import RunDir
 from tropa.scheduler.core import Scheduler
 from tropa.server.access import Origins
 from tropa.server.app import application
+from tropa.server.keys import Keys, check
 from tropa.server.listener import is_loopback, listen
 from tropa.server.log import configure
 from tropa.server.native.transfer import Transfers
@@ -43,6 +44,8 @@ DRAIN = 10  # seconds that running answers get to finish after the first signal 
 def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises TropaError for what the user can mend, before listening."""
     configure(settings.debug)
+    check(settings)
+    os.environ.pop("TROPA_API_KEYS", None)  # the engines inherit the environment
     # What the pinned engine can run is known; an engine of the user's own will say so itself.
     known = None if settings.llama_server else SUPPORTED
     library = Library(settings.models, packaged(), prune=not settings.noprune, architectures=known)
@@ -94,7 +97,13 @@ class Server:
         service = Service(Models(self._library, settings), herd)
         transfers = Transfers(self._library, settings.max_transfer_streams)
         host = settings.host.host
-        app = application(service, self._origins, loopback=is_loopback(host), transfers=transfers)
+        app = application(
+            service,
+            self._origins,
+            loopback=is_loopback(host),
+            transfers=transfers,
+            keys=Keys(settings.api_keys),
+        )
         await herd.start()
         web = _Uvicorn(
             uvicorn.Config(

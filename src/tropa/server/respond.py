@@ -87,9 +87,11 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, error: TropaError, content_type: bytes = JSON) -> None:
-    """An error in the native envelope."""
-    await send_json(send, {"error": text_of(error)}, status_of(error), content_type)
+async def send_error(
+    send: Send, error: TropaError, content_type: bytes = JSON, *more: tuple[bytes, bytes]
+) -> None:
+    """An error in the native envelope, and `more` headers."""
+    await send_bytes(send, encode_json({"error": text_of(error)}), status_of(error), content_type, *more)
 
 
 async def send_lines(

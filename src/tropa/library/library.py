@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,9 +51,9 @@ class Library:
         self._lock = threading.Lock()
         self._models: dict[Path, tuple[tuple[int, ...], _Stamps, Model]] = {}
 
-    def open(self) -> Pruned:
+    def open(self, *, now: Callable[[], float] = time.time) -> Pruned:
         """Once, at start: make the folder and tidy it. Raises StoreUnusable if it cannot be written to."""
-        result = prune(self.store, unused=self.prune)
+        result = prune(self.store, unused=self.prune, now=now)
         with disk.usable(self.store.root):
             self.headers.forget_unused()
         return result
@@ -161,6 +162,11 @@ class Library:
     def contents(self, name: Name) -> Contents | None:
         """What the bundled model is made of, if that is what `name` means here and now."""
         return self._overlay(name) if self.store.find(name) is None else None
+
+    @property
+    def hidden(self) -> bool:
+        """Was the bundled model removed?"""
+        return self._hidden.exists()
 
     @property
     def _hidden(self) -> Path:

@@ -25,7 +25,7 @@ from tropa.library.store import Store
 CORRUPT = "corrupt manifests detected, skipping prune operation.  Re-pull or delete to clear"
 YOUNG = 3600.0
 PARTIAL_KEPT = 7 * 24 * 3600.0
-_PARTIAL = re.compile(r"sha256-[0-9a-fA-F]{64}-partial(-\d+)?", re.ASCII)
+PARTIAL = re.compile(r"sha256-[0-9a-fA-F]{64}-partial(-\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def _sweep(folder: Path, needed: set[Digest], unused: bool, now: float) -> tuple
                     total += 1
                     if not unused or digest in needed or age <= YOUNG:
                         continue
-                elif _PARTIAL.fullmatch(entry.name):
+                elif PARTIAL.fullmatch(entry.name):
                     if not unused or age <= PARTIAL_KEPT:
                         continue
-                elif age <= YOUNG or not _abandoned(entry.path):
+                elif age <= YOUNG or not abandoned(Path(entry.path)):
                     continue
                 Path(entry.path).unlink()
                 removed += 1
@@ -97,9 +97,12 @@ def _digest(name: str) -> Digest | None:
         return None
 
 
-def _abandoned(path: str) -> bool:
-    """A writer keeps its temporary file locked for as long as it lives."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+def abandoned(path: Path) -> bool:
+    """A writer keeps its temporary file locked for as long as it lives. Nobody's we may open: hands off."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
     try:
         return try_lock(fd)
     finally:
@@ -114,9 +117,9 @@ def _remove_unfinished_manifests(store: Store) -> None:
 
 
 def _rename_old_layout(folder: Path) -> None:
-    """Very old stores spell blob names with a colon."""
+    """Very old stores spell blob names with a colon; some have hex digits in upper case."""
     if folder.is_dir():
-        for path in folder.glob("sha256:*"):
+        for path in list(folder.glob("sha256[:-]*")):
             digest = _digest(path.name)
             if digest is not None and not (folder / digest.file_name).exists():
                 path.rename(folder / digest.file_name)

@@ -211,6 +211,32 @@ COMMANDS = (
         most=None,
         environment=_CLIENT,
     ),
+    Command(
+        "check",
+        "[MODEL...]",
+        "Verify the models on the disk, and mend them",
+        "tropa.cli.check:check",
+        most=None,
+        flags=(Flag("repair", "mend what can be mended without losing anything"),),
+        environment=("OLLAMA_MODELS", "OLLAMA_NOPRUNE"),
+        more=(
+            "Reads every file of the models named, or of all, and compares it with its digest. Needs no\n"
+            "server, and may run beside one. A repair puts damaged files aside, so that a pull fetches them\n"
+            "again, and removes what is left over. Exit status 1: something is wrong, and still is."
+        ),
+    ),
+    Command(
+        "doctor",
+        "",
+        "Find out what works on this machine, and what to do about the rest",
+        "tropa.cli.doctor:doctor",
+        flags=(Flag("json", "as JSON, for programs"),),
+        environment=_SERVER,
+        more=(
+            "Tries the engine and looks at the processor, memory, GPUs, the models' folder, the address and the\n"
+            "settings. Nothing is changed, and no server is needed. Exit status 1: something is broken."
+        ),
+    ),
 )
 
 

@@ -78,16 +78,21 @@ class Cursor:
         self._jump(self.tell() + count)
 
     def skip_strings(self, count: int, what: str) -> None:
-        """Passes over `count` strings: the vocabulary, so this loop is the price of opening a model."""
+        """Passes over `count` strings: the vocabulary, so this loop is the price of opening a model.
+
+        Nothing in it asks where the buffer ends: who looks beyond is told so, once in a megabyte.
+        """
         length_at = U64.unpack_from
         while count:
             self._fill(U64.size, what)
-            buffer, pos = self._buffer, self._pos
-            last = len(buffer) - U64.size
-            while count and pos <= last:
-                (length,) = length_at(buffer, pos)
-                pos += 8 + length
-                count -= 1
+            buffer, pos, passed = self._buffer, self._pos, 0
+            try:
+                for passed in range(count):  # noqa: B007 - needed where the loop breaks off
+                    pos += 8 + length_at(buffer, pos)[0]
+            except (struct.error, OverflowError):
+                count -= passed
+            else:
+                count = 0
             self.skip(pos - self._pos, what)
 
     def _fill(self, count: int, what: str) -> None:

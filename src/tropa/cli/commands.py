@@ -145,6 +145,34 @@ COMMANDS = (
         more="The name says where to: 'tropa cp MODEL registry.example.com/me/MODEL' gives it such a name.",
     ),
     Command(
+        "export",
+        "MODEL... FILE.tar",
+        "Write models to a file, for a machine without a network",
+        "tropa.cli.carry:export_models",
+        least=2,
+        most=None,
+        flags=(Flag("force", "replace the file if it exists"),),
+        environment=("OLLAMA_MODELS",),
+        more=(
+            "The file is an OCI image layout in a tar, which skopeo, crane and oras read as well; - is standard\n"
+            "output. No server is needed."
+        ),
+    ),
+    Command(
+        "import",
+        "FILE.tar [MODEL]",
+        "Take models in from such a file",
+        "tropa.cli.carry:import_models",
+        least=1,
+        most=2,
+        flags=(Flag("list", "only say what is in it"),),
+        environment=("OLLAMA_MODELS", "OLLAMA_NOPRUNE"),
+        more=(
+            "MODEL is the name to give it, if the file holds one model; - is standard input. Every byte is checked,\n"
+            "and a model is there when it is whole. The file may be packed with gzip. No server is needed."
+        ),
+    ),
+    Command(
         "login",
         "[REGISTRY]",
         "Log in to a registry",
@@ -235,6 +263,20 @@ COMMANDS = (
         more=(
             "Tries the engine and looks at the processor, memory, GPUs, the models' folder, the address and the\n"
             "settings. Nothing is changed, and no server is needed. Exit status 1: something is broken."
+        ),
+    ),
+    Command(
+        "completion",
+        "SHELL",
+        "Write a script that completes commands and model names in a shell",
+        "tropa.cli.completion:completion",
+        most=1,
+        flags=(Flag("models", "the models' names instead, as the scripts ask for them"),),
+        environment=("OLLAMA_HOST", "OLLAMA_MODELS"),
+        more=(
+            'bash: eval "$(tropa completion bash)" in ~/.bashrc\n'
+            'zsh:  eval "$(tropa completion zsh)" in ~/.zshrc, after compinit\n'
+            "fish: tropa completion fish > ~/.config/fish/completions/tropa.fish"
         ),
     ),
 )

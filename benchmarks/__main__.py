@@ -26,6 +26,8 @@ NAMES = (
     "http_clients",
     "convert",
     "quantize",
+    "templates",
+    "show",
 )
 LIMIT = 3600.0  # seconds for one benchmark
 HERE = Path(__file__).resolve().parent

@@ -10,15 +10,16 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-from gguf import GGUFReader
 from tests.gguf.raw import ARRAY, F32, I32, STRING, U32, Raw, RawTensor, key, string
 
 from benchmarks.support.home import Home, home
 from benchmarks.support.report import Report, arguments
 from benchmarks.support.server import tropa_server
+from gguf import GGUFReader
 from tropa.gguf import read
 
 WORDS = 1 << 18
@@ -35,10 +36,10 @@ def main() -> None:
         if args.only in "server":
             measured |= _served(place, files)
         if args.only in "process":
-            measured["in this process"] = [_ms(lambda file=file: read(file)) for file in files]
+            measured["in this process"] = [_ms(partial(read, file)) for file in files]
         if args.only in "gguf package":
             # Once is enough: it takes many seconds.
-            measured["gguf package"] = [_ms(lambda file=file: GGUFReader(file)) for file in files[:1]]
+            measured["gguf package"] = [_ms(partial(GGUFReader, file)) for file in files[:1]]
         for name, times in measured.items():
             report.figure(f"{name}, ms", [round(each, 1) for each in times])
             report.say(f"  {name:22} median {median(times):8.1f} ms   most {max(times):8.1f} ms")
@@ -59,6 +60,7 @@ def _served(place: Home, files: list[Path]) -> dict[str, list[float]]:
             server.create(file.stem, file)
     with tropa_server(place) as server:
         names = [file.stem for file in files]
+        server.call("GET", "/api/tags")  # it has looked at the store, as servers do
 
         def show(name: str) -> Callable[[], object]:
             return lambda: server.call("POST", "/api/show", {"model": name})

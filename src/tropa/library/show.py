@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tropa.gguf import GGUF, Array, Value, read
+from tropa.gguf import GGUF, Array, Value
+from tropa.gguf.recent import recent
 from tropa.library.capabilities import uses_jinja
 from tropa.library.model import Blob, Model
 from tropa.library.modelfile.parameters import DEPRECATED, KNOWN, lines, written
@@ -41,8 +42,8 @@ def show(
     options: Mapping[str, object] | None = None,
 ) -> Shown:
     """Read a model's files for display. Raises InvalidGGUF if one of them cannot be read."""
-    weights = read(model.weights.path) if model.weights else None
-    projector = read(model.projectors[0].path) if model.projectors else None
+    weights = recent.read(model.weights.path) if model.weights else None
+    projector = recent.read(model.projectors[0].path) if model.projectors else None
     jinja = uses_jinja(model.template, model.chat_template)
     return Shown(
         license="\n".join(model.licenses),

@@ -24,9 +24,12 @@ from typing import Any
 from tests.library.making import broken, files, gguf, make, unused
 from tropa.errors import TropaError
 from tropa.library.bundled import Bundled
+from tropa.library.check import Check
+from tropa.library.digest import Digest
 from tropa.library.library import Library
 from tropa.library.name import Name
-from tropa.library.prune import YOUNG, prune
+from tropa.library.prune import PARTIAL_KEPT, YOUNG, prune
+from tropa.library.repair import repair
 
 STEPS = (
     "write", "fsync", "rename", "replace", "unlink", "remove", "mkdir", "rmdir", "link", "utime", "chmod", "open",
@@ -48,6 +51,29 @@ def furnish(root: Path) -> None:
         os.utime(path, (time.time() - 2 * YOUNG,) * 2)
 
 
+def spoil(root: Path) -> None:
+    """One of everything that a repair mends, on top of a furnished store."""
+    blobs = library(root).store.blobs
+    make(library(root), "spoilt", gguf(tensors=5), system="spell me right")
+    damaged = blobs.path(Digest.of(gguf(tensors=5)))
+    damaged.write_bytes(b"damaged")
+    renamed = blobs.path(Digest.of(b"spell me right"))
+    renamed.rename(renamed.with_name(renamed.name.replace("-", ":")))
+    twice = blobs.path(Digest.of(b"stay as you are"))
+    twice.with_name(twice.name.replace("-", ":")).write_bytes(twice.read_bytes())
+    (blobs.folder / ".tropa-left").write_bytes(b"left")
+    (blobs.folder / f"{damaged.name}-partial").write_bytes(b"half")
+    (library(root).store.manifests / ".tropa-half").write_bytes(b"{")
+    for path in blobs.folder.iterdir():
+        os.utime(path, (time.time() - 2 * PARTIAL_KEPT,) * 2)
+
+
+def mend(at: Library) -> None:
+    check = Check(at)
+    check.run()
+    repair(check)
+
+
 SCENARIOS: dict[str, Callable[[Library], object]] = {
     "put": lambda at: at.store.blobs.put(None, [b"new" * 10, b"bytes"]),
     "create": lambda at: make(at, "new", gguf(tensors=4), system="hello", parameters={"seed": 7}),
@@ -60,6 +86,7 @@ SCENARIOS: dict[str, Callable[[Library], object]] = {
     "delete": lambda at: at.delete("old"),
     "delete bundled": lambda at: at.delete("tiny"),
     "prune": lambda at: at.open(),
+    "repair": mend,
 }
 
 
@@ -99,7 +126,8 @@ def every(scenario: str, template: Path, work: Path) -> dict[str, Any]:
         status = os.waitpid(child, 0)[1]
         if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
             wrong.append(f"step {step}: failed by itself")
-        wrong += [f"step {step}: {each}" for each in judge(root, template)]
+        judged = judge_repair if scenario == "repair" else judge
+        wrong += [f"step {step}: {each}" for each in judged(root, template)]
         shutil.rmtree(root)
         if not os.WIFSIGNALED(status):
             return {"steps": step - 1, "wrong": wrong}
@@ -118,6 +146,22 @@ def judge(root: Path, template: Path) -> list[str]:
     wrong += [f"after the next start: {each}" for each in broken(at.store) + unused(at.store)]
     make(at, "keep2", base="keep")  # and life goes on
     return wrong + [f"afterwards: {each}" for each in broken(at.store)]
+
+
+def judge_repair(root: Path, template: Path) -> list[str]:
+    """What is wrong after a repair that was killed, and another that was not."""
+    at = library(root)
+    wrong = [] if at.find("keep") and at.find("old") else ["a sound model is lost"]
+    copies = [path for path in (root / "models").rglob("sha256*") if path.is_file()]
+    if b"damaged" not in {path.read_bytes() for path in copies}:
+        wrong.append("the damaged bytes are lost")
+    mend(at)
+    found = [(each.kind.value, [name.short for name in each.models]) for each in Check(at).run().findings]
+    if found != [("missing", ["spoilt:latest"]), ("kept aside", [])]:
+        wrong.append(f"a second repair leaves {found}")
+    at.store.blobs.put_bytes(gguf(tensors=5))
+    at.find("spoilt")
+    return wrong + judge(root, template)
 
 
 def together(root: Path, rounds: int, seed: int) -> dict[str, Any]:

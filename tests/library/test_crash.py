@@ -14,6 +14,8 @@ import pytest
 from tests.library import crashing
 from tests.library.making import broken
 from tropa.errors import TropaError
+from tropa.library.check import Check, Kind
+from tropa.library.repair import repair
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +39,8 @@ def test_a_kill_at_any_step_leaves_a_valid_store(scenario: str, tmp_path: Path) 
     template = tmp_path / "template"
     template.mkdir()
     crashing.furnish(template)
+    if scenario == "repair":
+        crashing.spoil(template)
     (tmp_path / "work").mkdir()
     found = result(start("every", scenario, str(template), str(tmp_path / "work")))
     assert found["wrong"] == []
@@ -51,6 +55,26 @@ def test_processes_at_once_never_corrupt_the_store(tmp_path: Path) -> None:
     store = crashing.library(tmp_path).store
     assert broken(store) == []
     assert list((store.home / "claims").iterdir()) == []
+    assert Check(crashing.library(tmp_path)).run().problems == ()
+
+
+def test_a_check_and_a_repair_beside_busy_processes_find_nothing_and_harm_nothing(tmp_path: Path) -> None:
+    crashing.furnish(tmp_path)
+    at = crashing.library(tmp_path)
+    writers = [start("together", str(tmp_path), "80", str(seed)) for seed in (11, 12)]
+    checked = 0
+    while any(writer.poll() is None for writer in writers):
+        check = Check(at)
+        bad = [each for each in check.run().problems if each.kind is not Kind.ORPHANED]
+        assert bad == []
+        repair(check)
+        checked += 1
+    for writer in writers:
+        result(writer)
+    assert checked
+    crashing.mend(at)
+    assert Check(at).run().problems == ()
+    assert broken(at.store) == []
 
 
 def test_threads_at_once_never_corrupt_the_store(tmp_path: Path) -> None:

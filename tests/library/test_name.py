@@ -178,3 +178,8 @@ def test_two_source_suffixes_are_refused(text: str) -> None:
 
 def test_a_cloud_stub_is_stored_under_the_older_spelling() -> None:
     assert (stub("x"), stub("x:8b"), stub("h:1/n/x")) == ("x:cloud", "x:8b-cloud", "h:1/n/x:cloud")
+
+
+def test_a_whole_name_in_other_case_wins_over_parts_of_others() -> None:
+    existing = [Name.parse("me/llava:7b"), Name.parse("LLaVA:7B"), Name.parse("you/x:7b")]
+    assert resolve(Name.parse("llava:7b"), existing) == Name.parse("LLaVA:7B")

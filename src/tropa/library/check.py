@@ -303,13 +303,12 @@ class Check:
         for entry in entries:
             models = tuple(sorted(look.needed.get(entry.digest, ())))
             about = (entry.path, entry.size, entry.digest, models)
-            if entry.path.name != entry.digest.file_name:
-                why = f"the blob {entry.digest} under a spelling that is not used any more"
-                findings.append(Finding(Kind.MISNAMED, entry.path.name, why, *about))
-                continue
             there.add(entry.digest)
             if (wrong := self.verdict(entry)) is not None:
                 findings.append(Finding(wrong[0], str(entry.digest), wrong[1], *about))
+            elif entry.path.name != entry.digest.file_name:
+                why = "a blob under a spelling that is not used any more"
+                findings.append(Finding(Kind.MISNAMED, entry.path.name, why, *about))
             elif self.everything and entry.digest not in look.mentioned:
                 findings.append(self._unmentioned(entry, look))
         for digest in sorted(set(look.needed) - there):

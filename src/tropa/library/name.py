@@ -102,17 +102,23 @@ def split(text: str) -> tuple[str, str, str, str]:
 
 
 def resolve(name: Name, existing: Iterable[Name]) -> Name:
-    """Spell each part as an existing name does, so that case alone never makes a second model.
+    """Spell `name` as it exists, so that case alone never makes a second model.
 
-    A spelling that exists as it was asked for is kept.
+    A spelling that exists as it was asked for is kept; else a whole name that differs in case only is taken;
+    else each part is spelled as some existing name spells it.
     """
     known: dict[str, set[str]] = {part: set() for part in _PART}
+    same: list[Name] = []
     for other in existing:
         if other == name:
             return name
+        if other.folded() == name.folded():
+            same.append(other)
         for part in _PART:
             if getattr(other, part).lower() == getattr(name, part).lower():
                 known[part].add(getattr(other, part))
+    if same:
+        return min(same)
     spelling = {
         part: min(found) for part, found in known.items() if found and getattr(name, part) not in found
     }

@@ -132,6 +132,12 @@ class Store:
             self._collect(before)
         return True
 
+    def forget(self, digests: set[Digest]) -> None:
+        """Remove those of some blobs that nothing needs: what an operation put there and found no use for."""
+        if digests:
+            with disk.usable(self.root), self.lock.held():
+                self._collect(digests)
+
     def mentioned(self) -> set[Digest]:
         """Every digest that occurs in the text of any manifest file, be it valid or not: rather too many.
 

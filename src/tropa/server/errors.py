@@ -6,6 +6,7 @@ from tropa.devices.budget import BadBudget
 from tropa.engines.candidates import EngineNotFound
 from tropa.errors import TropaError
 from tropa.gguf.errors import InvalidGGUF
+from tropa.library.carry.errors import CarryError
 from tropa.library.convert.errors import InvalidModelFolder
 from tropa.library.digest import InvalidDigest
 from tropa.library.errors import (
@@ -71,6 +72,7 @@ STATUS: dict[type[TropaError], int] = {
     NoEngine: 500,
     Refused: 500,  # see REFUSED
     RegistryError: 500,  # as the reference has it: whose fault it was is in the text
+    CarryError: 500,  # export and import have no route: these are told at a terminal
     BadSettings: 500,  # these end the program at its start and never reach a client
     OpenToAll: 500,
     BadOrigin: 500,

@@ -223,3 +223,11 @@ def test_a_model_with_a_broken_template_is_listed_all_the_same(library: Library,
     blob.write_text("{{ .Prompt }}{{ .Tools")
     [listed] = Library(tmp_path / "models").models()
     assert listed.capabilities == ("completion",)
+
+
+def test_words_that_are_no_text_are_shown_as_well_as_they_can_be(library: Library) -> None:
+    words = key("tokenizer.ggml.tokens", ARRAY, (STRING, ["good", b"\xf0\x9f"]))
+    head = [key("general.architecture", STRING, "llama"), key("llama.block_count", U32, 1)]
+    make(library, "bytes", Raw(keys=[*head, words], tensors=[RawTensor()], data=bytes(128)).encode())
+    shown = show(library.find("bytes"), verbose=True)
+    assert shown.model_info["tokenizer.ggml.tokens"] == ["good", "\N{REPLACEMENT CHARACTER}"]

@@ -65,10 +65,11 @@ class Cursor:
             raise AbsurdHeader(self.path, f"{what} is {length} bytes long; the limit is {limits.STRING}")
         return self.take(length, what)
 
-    def string(self, what: str) -> str:
+    def string(self, what: str, *, lossy: bool = False) -> str:
+        """Bytes that are no text are an error, or with `lossy` a replacement character."""
         raw = self.raw_string(what)
         try:
-            return raw.decode("utf-8")
+            return raw.decode("utf-8", "replace" if lossy else "strict")
         except UnicodeDecodeError as exc:
             why = f"{what} is not valid UTF-8 ({exc.reason} at byte {exc.start})"
             raise BadMetadata(self.path, why) from exc

@@ -66,8 +66,11 @@ class Array:
     def __len__(self) -> int:
         return self.length
 
-    def values(self) -> tuple[Item, ...]:
-        """All elements. May raise what reading raises: the file may have changed since."""
+    def values(self, *, lossy: bool = False) -> tuple[Item, ...]:
+        """All elements. May raise what reading raises: the file may have changed since.
+
+        Words that are not valid UTF-8 are an error too, unless `lossy`: engines run models that have such.
+        """
         if self.kept is not None:
             return self.kept
         try:
@@ -76,7 +79,7 @@ class Array:
                 if self.offset > size:
                     raise CutShort(self.path, f"the file is cut short: key {self.key!r} is beyond its end")
                 cursor = Cursor(file, size, self.path, at=self.offset)
-                return _elements(cursor, self.type, self.length, f"key {self.key!r}", 0)
+                return _elements(cursor, self.type, self.length, f"key {self.key!r}", 0, lossy=lossy)
         except OSError as exc:
             raise UnreadableFile(self.path, f"can't be read: {exc.strerror or exc}") from exc
 
@@ -147,10 +150,14 @@ def _skip(cursor: Cursor, kind: ValueType, length: int, what: str, depth: int) -
         cursor.skip(length * STRUCTS[kind].size, what)
 
 
-def _elements(cursor: Cursor, kind: ValueType, length: int, what: str, depth: int) -> tuple[Item, ...]:
+def _elements(
+    cursor: Cursor, kind: ValueType, length: int, what: str, depth: int, *, lossy: bool = False
+) -> tuple[Item, ...]:
     if kind is ValueType.STRING:
-        return tuple(cursor.string(what) for _ in range(length))
+        return tuple(cursor.string(what, lossy=lossy) for _ in range(length))
     if kind is ValueType.ARRAY:
         deeper = _deeper(cursor, what, depth)
-        return tuple(_elements(cursor, *_array_head(cursor, what), what, deeper) for _ in range(length))
+        return tuple(
+            _elements(cursor, *_array_head(cursor, what), what, deeper, lossy=lossy) for _ in range(length)
+        )
     return cursor.unpack(struct.Struct(f"<{length}{FORMS[kind]}"), what)

@@ -114,7 +114,7 @@ def _plain(value: Value, verbose: bool) -> object:
         return value
     if not len(value):
         return []
-    return list(value.values()) if verbose else None
+    return list(value.values(lossy=True)) if verbose else None
 
 
 def _each(params: Mapping[str, object]) -> list[tuple[str, object]]:

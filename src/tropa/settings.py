@@ -76,7 +76,7 @@ class Settings:
     api_keys: tuple[bytes, ...] = ()
     """The SHA-256 of each; the keys themselves are kept nowhere."""
     no_auth: bool = False
-    access_log: str = "off"
+    access_log: str = "text"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -254,7 +254,9 @@ def _api_keys(text: str) -> tuple[bytes, ...]:
         try:
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as exc:
-            raise ValueError(f"{path} can't be read: {getattr(exc, 'strerror', None) or 'not UTF-8'}") from exc
+            raise ValueError(
+                f"{path} can't be read: {getattr(exc, 'strerror', None) or 'not UTF-8'}"
+            ) from exc
         where = [(f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1)]
         entries = [(place, line) for place, line in where if line and not line.startswith("#")]
     else:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from tropa.errors import TropaError
 from tropa.gguf.memory import padded
+from tropa.runners import account
 from tropa.runners.errors import LoadFailed, RunnerDied
 from tropa.runners.loadable import Loadable
 from tropa.runners.runner import Runner
@@ -73,6 +74,8 @@ class Slot:
     def __init__(self, runner: Runner, context: int) -> None:
         self._runner = runner
         self.context = context
+        self.slots = runner.launch.slots
+        """Of the whole runner."""
         self.runner_context = padded(runner.launch.context)
         """What the engine would let it use: it rounds up what it was told."""
 
@@ -110,6 +113,8 @@ class Herd:
         self._runners: dict[int, Runner] = {}
         self._loads: dict[int, tuple[actions.Load, Loadable]] = {}
         self._uses: dict[int, int] = {}
+        self._began: dict[int, float] = {}
+        self._ready: dict[int, float] = {}
         self._granted: set[int] = set()
         self._unload: dict[int, asyncio.Event] = {}
         self._lives: set[asyncio.Task[None]] = set()
@@ -152,6 +157,7 @@ class Herd:
         if self._stopping:
             raise _shutting_down()
         number = next(self._numbers)
+        asked = self._now()
         granted: asyncio.Future[actions.Grant] = asyncio.get_running_loop().create_future()
         self._waiting[number] = granted
         self._models[model.demand.key] = model
@@ -168,6 +174,8 @@ class Herd:
                 self._release(number)
             raise
         try:
+            waited, loaded = self._waited(grant.runner, asked)
+            account.current().granted(model.name, grant.runner, waited - loaded, loaded)
             try:
                 yield Slot(self._runner(grant.runner), grant.context)
             except RunnerDied as exc:
@@ -178,6 +186,12 @@ class Herd:
         finally:
             self._release(number)
             self._count_use(grant.runner)
+
+    def _waited(self, number: int, asked: float) -> tuple[int, int]:
+        """Nanoseconds since `asked`, and how many of them a runner took to load."""
+        now = self._now()
+        began, ready = self._began.get(number, now), self._ready.get(number, now)
+        return int((now - asked) * 1e9), int(max(0.0, ready - max(began, asked)) * 1e9)
 
     def unload(self, key: str) -> None:
         """Let a model go when its requests have ended."""
@@ -216,6 +230,7 @@ class Herd:
             case actions.Load():
                 log.info("loading %s: %s", action.name, action.why)
                 self._unload[action.runner] = asyncio.Event()
+                self._began[action.runner] = self._now()
                 life = asyncio.create_task(self._life(action, self._models[action.key]))
                 self._lives.add(life)
                 life.add_done_callback(self._lived)
@@ -316,7 +331,8 @@ class Herd:
             self._tell(events.LoadFailed(self._now(), number, f"internal error: {exc}"))
             raise
         finally:
-            del self._unload[number]
+            del self._unload[number], self._began[number]
+            self._ready.pop(number, None)
             self._tell(events.Gone(self._now(), number))
 
     def _remember_more(self, load: actions.Load, model: Loadable) -> None:
@@ -353,6 +369,7 @@ class Herd:
         _, measured = await self._launcher.measure({number: runner})
         usage = next((usage for usage in measured if usage.runner == number), Usage(number, {}))
         self._launcher.remember(load, model, usage)
+        self._ready[number] = self._now()
         self._tell(
             events.Loaded(
                 self._now(), number, load.placement.context, load.placement.slots, usage.bytes, usage.mapped

@@ -12,12 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tropa import __version__
 from tropa.errors import TropaError
+from tropa.server import accesslog, journal
 from tropa.server.access import Access, Origins
 from tropa.server.anthropic import asks as asks_anthropic
 from tropa.server.anthropic import routes as anthropic
 from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.dialect import refuse
+from tropa.server.journal import Journal
 from tropa.server.keys import Door, Keys
+from tropa.server.metrics import Metrics
 from tropa.server.native import catalog, embedding, inference, planning, running, transfer
 from tropa.server.openai import routes as openai
 from tropa.server.openai.errors import OPENAI
@@ -39,10 +42,12 @@ def application(
     loopback: bool,
     transfers: transfer.Transfers | None = None,
     keys: Keys | None = None,
+    access_log: str = "off",
 ) -> ASGIApp:
     """Everything that answers HTTP. With `keys`, to those who show one."""
     library = service.models.library
     transfers = transfers or transfer.Transfers(library)
+    metrics = Metrics(service.herd.view, lambda: answered.open)
 
     def models(handler: Callable[..., Awaitable[None]]) -> Endpoint:
         return partial(handler, library)
@@ -68,6 +73,7 @@ def application(
         ("POST", "/api/blobs/{digest}", models(catalog.post_blob)),
         ("POST", "/api/copy", models(catalog.copy)),
         ("DELETE", "/api/delete", models(catalog.delete)),
+        ("GET", "/metrics", metrics.scrape),
         *openai.routes(service),
         *anthropic.routes(service),
     ]
@@ -78,19 +84,23 @@ def application(
     paths: dict[str, dict[str, Endpoint]] = {}
     for method, path, endpoint in table:
         paths.setdefault(path, {})[method] = endpoint
-    routes = [Route(path, _Methods(methods)) for path, methods in paths.items()]
+    routes = [Route(path, _Methods(path, methods)) for path, methods in paths.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     app: ASGIApp = Door(router, keys, _refuse) if keys else router
-    return Access(_tidy_paths(app), origins, loopback=loopback)
+    app = Access(_tidy_paths(app), origins, loopback=loopback)
+    answered = Journal(app, (metrics.ended, accesslog.writer(access_log)))
+    return answered
 
 
 class _Methods:
     """The handlers of one path. A class, so that Starlette takes it for an ASGI application."""
 
-    def __init__(self, methods: dict[str, Endpoint]) -> None:
+    def __init__(self, path: str, methods: dict[str, Endpoint]) -> None:
+        self._path = path
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        journal.found(scope, self._path)
         endpoint = self._methods.get(scope["method"])
         if endpoint is None:
             allow = (b"allow", ", ".join(sorted(self._methods)).encode())

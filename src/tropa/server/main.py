@@ -43,7 +43,7 @@ DRAIN = 10  # seconds that running answers get to finish after the first signal 
 
 def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises TropaError for what the user can mend, before listening."""
-    configure(settings.debug)
+    configure(settings.debug, settings.access_log)
     check(settings)
     os.environ.pop("TROPA_API_KEYS", None)  # the engines inherit the environment
     # What the pinned engine can run is known; an engine of the user's own will say so itself.
@@ -103,6 +103,7 @@ class Server:
             loopback=is_loopback(host),
             transfers=transfers,
             keys=Keys(settings.api_keys),
+            access_log=settings.access_log,
         )
         await herd.start()
         web = _Uvicorn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from tropa.runners.account import current
 from tropa.runners.reply import Timings
 from tropa.service.events import Counts
 
@@ -22,8 +23,8 @@ class Clock:
         self._load = time.monotonic_ns() - self._start
 
     def counts(self, timings: Timings) -> Counts:
-        """The final figures: our own times, and the engine's."""
-        return Counts(
+        """The final figures: our own times, and the engine's. They are entered in the request's account."""
+        counts = Counts(
             total_ns=time.monotonic_ns() - self._start,
             load_ns=self._load,
             prompt_tokens=timings.cache_n + timings.prompt_n,
@@ -32,3 +33,10 @@ class Clock:
             tokens=timings.predicted_n,
             generation_ns=int(timings.predicted_ms * MILLISECOND),
         )
+        account = current()
+        account.prompt_tokens += counts.prompt_tokens
+        account.cached_tokens += counts.cached_tokens
+        account.tokens += counts.tokens
+        account.prompt_ns += counts.prompt_ns
+        account.generation_ns += counts.generation_ns
+        return counts

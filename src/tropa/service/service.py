@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tropa.library.model import Model
+from tropa.runners.account import current
 from tropa.runners.herd import Herd
 from tropa.scheduler.plan import Plan
 from tropa.service import chat, count, embed, generate, toolchoice
@@ -43,7 +44,9 @@ class Service:
 
     async def embed(self, ask: EmbedAsk) -> Embedded:
         """One vector per text."""
-        return await embed.embed(self.models, self.herd, ask)
+        done = await embed.embed(self.models, self.herd, ask)
+        current().prompt_tokens += done.prompt_tokens  # the engine says nothing of them
+        return done
 
     def plan(
         self, name: str, client: str, options: Mapping[str, Any], slots: int | None

@@ -19,7 +19,7 @@ from tropa.library import manifest
 from tropa.library.check import Check, Kind, Report
 from tropa.library.create import create
 from tropa.library.digest import Digest
-from tropa.library.errors import ModelNotFound
+from tropa.library.errors import ModelNotFound, StoreUnusable
 from tropa.library.library import Library
 from tropa.library.name import Name
 from tropa.library.prune import PARTIAL_KEPT, YOUNG
@@ -257,6 +257,49 @@ def test_unreadable_files_are_named(full: Library) -> None:
     assert all("Permission denied" in each.why for each in report.problems)
 
 
+def test_a_folder_that_cannot_be_listed_is_a_problem_and_hides_no_orphans(full: Library) -> None:
+    folder = full.store.path(Name.parse("one")).parent
+    folder.chmod(0)
+    try:
+        with without_privilege(full.store.root):
+            report = Check(full).run()
+    finally:
+        folder.chmod(0o755)
+    assert [(each.kind, each.what) for each in report.problems] == [(Kind.UNREADABLE, str(folder))]
+    assert {each.kind for each in report.notes} == {Kind.RECENT}
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with pytest.raises(StoreUnusable, match="Not a directory"):
+        Check(Library(tmp_path / "models")).run()
+
+
+def test_a_folder_that_may_not_be_entered_is_one_clear_error(full: Library) -> None:
+    full.store.root.chmod(0)
+    try:
+        with without_privilege(full.store.root), pytest.raises(StoreUnusable, match="Permission denied"):
+            Check(full).run()
+    finally:
+        full.store.root.chmod(0o755)
+
+
+def test_a_folder_that_may_only_be_read_is_checked_and_not_mended(full: Library) -> None:
+    weights(full, "one").write_bytes(b"damaged")
+    paths = [full.store.root, *full.store.root.rglob("*")]
+    try:
+        for path in paths:
+            path.chmod(path.stat().st_mode & ~0o222)
+        with without_privilege(full.store.root):
+            check = Check(full)
+            assert [kind for kind, _ in found(check.run())] == [Kind.DAMAGED]
+            with pytest.raises(StoreUnusable, match="Permission denied"):
+                repair(check)
+    finally:
+        for path in paths:
+            path.chmod(path.stat().st_mode | 0o200)
+
+
 def test_only_the_models_named_are_checked_and_mended(full: Library) -> None:
     one, two = weights(full, "one"), weights(full, "two:x")
     one.write_bytes(b"1")
@@ -274,7 +317,8 @@ def test_only_the_models_named_are_checked_and_mended(full: Library) -> None:
 def test_a_removed_tiny_comes_back_only_when_it_is_asked_for(full: Library) -> None:
     full.delete("tiny")
     assert found(mended(full)) == [(Kind.HIDDEN, ("tiny:latest",))]
-    assert mended(full, "TINY").findings == ()
+    assert found(Check(full, ["tiny"]).run()) == [(Kind.HIDDEN, ("tiny:latest",))]
+    assert found(mended(full, "TINY")) == [(Kind.BUNDLED, ("tiny:latest",))]
     full.find("tiny")
 
 

@@ -50,13 +50,14 @@ class Kind(Enum):
     STRAY = "stray"
     ASIDE = "kept aside"
     HIDDEN = "removed"
+    BUNDLED = "bundled"
 
     @property
     def harmless(self) -> bool:
         return self in _HARMLESS
 
 
-_HARMLESS = {Kind.UNFINISHED, Kind.RECENT, Kind.STRAY, Kind.ASIDE, Kind.HIDDEN}
+_HARMLESS = {Kind.UNFINISHED, Kind.RECENT, Kind.STRAY, Kind.ASIDE, Kind.HIDDEN, Kind.BUNDLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +153,11 @@ class Check:
 
     def look(self) -> Look:
         """The folder as it is now. Raises StoreUnusable if it cannot be listed."""
-        if not self.store.root.exists():
-            return Look()
-        with disk.usable(self.store.root), self._held():
-            return self.look_held()
+        with disk.usable(self.store.root):
+            if not self.store.root.exists():
+                return Look()
+            with self._held():
+                return self.look_held()
 
     def look_held(self) -> Look:
         """The same for a caller that holds the lock."""
@@ -199,8 +201,7 @@ class Check:
     def _manifests(self, look: Look) -> None:
         scan = self.store.scan()
         if self.everything:
-            for warning in scan.warnings:
-                look.findings.append(Finding(Kind.STRAY, "manifests", warning, self.store.manifests))
+            self._strays(look, scan.warnings)
             if self.store.manifests.is_dir():
                 for path in sorted(self.store.manifests.glob(f"{disk.TEMPORARY}*")):
                     why = "a manifest that was never finished"
@@ -225,6 +226,21 @@ class Check:
                     look.findings.append(
                         Finding(problem[0], found.name.short, problem[1], found.path, models=models)
                     )
+
+    def _strays(self, look: Look, warnings: tuple[str, ...]) -> None:
+        """What is no model; and apart from that, folders in which there may be models that nobody can see."""
+        closed: list[OSError] = []
+        for _ in os.walk(self.store.manifests, onerror=closed.append):
+            pass
+        for error in closed:
+            if not isinstance(error, FileNotFoundError):
+                what, why = str(error.filename), error.strerror or str(error)
+                look.findings.append(Finding(Kind.UNREADABLE, what, why, Path(what)))
+                look.doubtful = True
+        said = tuple(f"ignoring {error.filename}:" for error in closed)
+        for warning in warnings:
+            if not warning.startswith(said):
+                look.findings.append(Finding(Kind.STRAY, "manifests", warning, self.store.manifests))
 
     def _blobs(self, look: Look) -> None:
         folder = self.store.blobs.folder
@@ -316,7 +332,7 @@ class Check:
             path = self.store.blobs.path(digest)
             why = "its link leads nowhere" if path.is_symlink() else "it is not in the store"
             findings.append(Finding(Kind.MISSING, str(digest), why, path, 0, digest, models))
-        findings += self._aside() + self._hidden()
+        findings += self._aside() + self._bundled()
         size = sum(entry.size for entry in entries)
         return Report(look.manifests, len(entries), size, tuple(sorted(findings, key=_order)))
 
@@ -338,16 +354,21 @@ class Check:
             return []
         why = f"damaged blobs of an earlier repair, yours to look at or delete: {folder}"
         files = list(folder.iterdir())
-        return [Finding(Kind.ASIDE, f"{len(files)}", why, folder, sum(map(_size, files)))] if files else []
+        count = "1 file" if len(files) == 1 else f"{len(files)} files"
+        return [Finding(Kind.ASIDE, count, why, folder, sum(map(_size, files)))] if files else []
 
-    def _hidden(self) -> list[Finding]:
+    def _bundled(self) -> list[Finding]:
         bundled = self.library.bundled
-        if bundled is None or not self.library.hidden or self.store.find(bundled.name) is not None:
+        if bundled is None or self.store.find(bundled.name) is not None:
             return []
-        if not self.everything and bundled.name not in self.names:
-            return []
-        why = f"it came with the program; 'tropa check --repair {bundled.name.model}' brings it back"
-        return [Finding(Kind.HIDDEN, bundled.name.short, why, self.store.home, models=(bundled.name,))]
+        about = (self.store.home, 0, None, (bundled.name,))
+        if self.library.hidden and (self.everything or bundled.name in self.names):
+            why = f"it came with the program; 'tropa check --repair {bundled.name.model}' brings it back"
+            return [Finding(Kind.HIDDEN, bundled.name.short, why, *about)]
+        if bundled.name in self.names:
+            why = "it came with the program, and nothing of it is in the store"
+            return [Finding(Kind.BUNDLED, bundled.name.short, why, *about)]
+        return []
 
 
 def aside(home: Path) -> Path:

@@ -25,7 +25,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 class Terminal:
     """`tropa WORDS...` on a terminal of `columns`. `seen` is all that it wrote."""
 
-    def __init__(self, *words: str, columns: int = 80) -> None:
+    def __init__(self, *words: str, columns: int = 80, term: str = "xterm") -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
@@ -34,7 +34,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm"},
+            env={**os.environ, "TERM": term},
         )
         os.close(theirs)
         self.seen = ""

@@ -16,6 +16,7 @@ from tropa.cli.chat import history, texts
 from tropa.cli.chat.session import Session, about, shown
 from tropa.cli.chat.state import Ask, Bye, Chat, Effect, ListModels, Load, Save, Show, Tell, Turn
 from tropa.cli.chat.step import prompt, step
+from tropa.cli.chat.words import completions
 from tropa.client.client import Client
 from tropa.settings import Host
 
@@ -323,3 +324,29 @@ def test_a_history_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     history.write(tmp_path / "file" / "history", ["x"])
     assert history.read(tmp_path / "file" / "history") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/s", ["/set", "/show", "/save"]),
+        ("/set no", ["nohistory", "nowordwrap", "noformat", "nothink"]),
+        ("/set parameter num_c", ["num_ctx"]),
+        ("/set think ", ["low", "medium", "high"]),
+        ("/show t", ["template"]),
+        ("/load t", ["tiny:latest"]),
+        ("/load tiny ", []),
+        ("/bye ", []),
+        ("what about /s", []),
+        ("", []),
+    ],
+)
+def test_what_tab_offers(line: str, expected: list[str]) -> None:
+    assert completions(line, lambda: ["tiny:latest", "other:7b"]) == expected
+
+
+def test_models_are_asked_for_only_where_one_is_meant() -> None:
+    def never() -> list[str]:
+        raise AssertionError
+
+    assert completions("/show ", never)

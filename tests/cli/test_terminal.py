@@ -71,7 +71,6 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(model: Fake) -> None:
 
 
 def test_what_was_typed_before_comes_back(model: Fake, home: Path) -> None:
-    pytest.importorskip("readline")
     model.replies["POST /api/chat"] = said("Yes.")
     (home / ".ollama").mkdir()
     (home / ".ollama" / "history").write_text("an old question\n")
@@ -86,9 +85,6 @@ def test_what_was_typed_before_comes_back(model: Fake, home: Path) -> None:
 
 
 def test_pasted_lines_are_one_message(model: Fake) -> None:
-    readline = pytest.importorskip("readline")
-    if "libedit" in (readline.__doc__ or "") or readline._READLINE_LIBRARY_VERSION < "8.1":
-        pytest.skip("this readline does not know pasting")
     model.replies["POST /api/chat"] = said("Yes.")
     with Terminal("run", "m") as terminal:
         terminal.expect(">>> ")
@@ -98,6 +94,78 @@ def test_pasted_lines_are_one_message(model: Fake) -> None:
         terminal.press(CTRL_D)
         assert terminal.status() == 0
     assert model.bodies("/api/chat")[0]["messages"][0]["content"] == "one\ntwo"
+
+
+def last_said(model: Fake) -> object:
+    return model.bodies("/api/chat")[-1]["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("one\x0atwo", "one\ntwo"),  # Ctrl-J
+        ("a\tb", "a        b"),  # Tab
+        ("one two\x17three", "one three"),  # Ctrl-W
+        ("wo\x01t\x05!", "two!"),  # Ctrl-A, Ctrl-E
+        ("abc\x02\x02\x0bd", "ad"),  # Ctrl-B, Ctrl-K
+        ("one two\x1bbX", "one Xtwo"),  # Alt-B
+        ("ab\x02\x04c", "ac"),  # Ctrl-D where there is something to delete
+    ],
+)
+def test_keys(model: Fake, keys: str, expected: str) -> None:
+    model.replies["POST /api/chat"] = said("Yes.")
+    with Terminal("run", "m") as terminal:
+        terminal.expect(">>> ")
+        terminal.press(keys + ENTER)
+        terminal.expect("Yes.")
+        assert last_said(model) == expected
+        terminal.expect(">>> ")
+        terminal.press(CTRL_D)
+        assert terminal.status() == 0
+
+
+def test_tab_completes_commands_and_names_of_models(model: Fake) -> None:
+    model.replies["GET /api/tags"] = as_json({"models": [{"name": "other:7b"}, {"name": "m:latest"}]})
+    with Terminal("run", "m") as terminal:
+        terminal.expect(">>> ")
+        terminal.press("/sh\t parame\t" + ENTER)
+        terminal.expect("Model defined parameters:")
+        terminal.expect(">>> ")
+        terminal.press("/load ot\t" + ENTER)
+        terminal.expect("Loading model 'other:7b'")
+        terminal.expect(">>> ")
+        terminal.press(CTRL_D)
+        assert terminal.status() == 0
+
+
+def test_ctrl_g_opens_an_editor(model: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf "typed elsewhere" >> "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("OLLAMA_EDITOR", str(editor))
+    model.replies["POST /api/chat"] = said("Yes.")
+    with Terminal("run", "m") as terminal:
+        terminal.expect(">>> ")
+        terminal.press("Here: \x07")
+        terminal.expect("typed elsewhere")
+        terminal.press(ENTER)
+        terminal.expect("Yes.")
+        assert last_said(model) == "Here: typed elsewhere"
+        terminal.expect(">>> ")
+        terminal.press(CTRL_D)
+        assert terminal.status() == 0
+
+
+def test_a_terminal_without_any_cursor_control(model: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    model.replies["POST /api/chat"] = said("Yes.")
+    with Terminal("run", "m", term="dumb") as terminal:
+        terminal.expect(">>> ")
+        terminal.press("one" + ENTER)
+        terminal.expect("Yes.")
+        terminal.expect(">>> ")
+        terminal.press("/bye" + ENTER)
+        assert terminal.status() == 0
+    assert last_said(model) == "one"
 
 
 def test_no_history_is_kept_if_not_wanted(model: Fake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,7 @@ def test_every_documented_variable_has_a_setting_or_is_the_clients() -> None:
 
 
 HEAVY = {"asyncio", "uvicorn", "starlette", "msgspec", "psutil", "uvloop", "xllamacpp", "argparse", "logging"}
+HEAVY |= {"prompt_toolkit", "rich", "pygments"}
 
 
 @pytest.mark.parametrize("words", [["--version"], ["ps"], ["--help"]])

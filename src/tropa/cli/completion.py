@@ -172,7 +172,7 @@ def zsh() -> str:
     for command in COMMANDS:
         rest = {
             "models": "'*:model:_tropa_models'",
-            "model": "'1:model:_tropa_models' '*:: :'",
+            "model": "'1:model:_tropa_models' '*: :'",
             "shells": f"'1:shell:({' '.join(SCRIPTS)})'",
         }.get(_words(command), "'*: :'")
         flags = " ".join(each for flag in command.all_flags for each in _zsh_flag(flag))

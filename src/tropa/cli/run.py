@@ -145,6 +145,7 @@ def _chat(server: Client, wishes: Wishes, info: Json) -> None:
     from tropa.cli.chat.console import Console
     from tropa.cli.chat.session import Session, about
     from tropa.cli.chat.state import Chat
+    from tropa.cli.completion import model_names
 
     chat = Chat(
         wishes.model,
@@ -154,7 +155,7 @@ def _chat(server: Client, wishes: Wishes, info: Json) -> None:
         verbose=wishes.verbose,
         wrap=wishes.wrap,
     )
-    Session(server, Console(), about(chat, info, think=wishes.think)).run()
+    Session(server, Console(model_names), about(chat, info, think=wishes.think)).run()
 
 
 def _keep_alive(text: str | None) -> str | int | None:

@@ -1,34 +1,68 @@
-"""The terminal of a chat: lines with editing and history. The only place that knows of readline."""
+"""The terminal of a chat: lines with editing, completion and history. The only place that knows of prompt_toolkit."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import AnyFormattedText
+from prompt_toolkit.history import InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output import Output, create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.utils import is_dumb_terminal
+
+from tropa.cli import terminal
 from tropa.cli.chat import history
+from tropa.cli.chat.step import CONTINUATION, PROMPT
+from tropa.cli.chat.words import completions
 from tropa.cli.command import BOOLEANS
 
-try:
-    import readline
-except ImportError:  # Windows, and some builds of Python: plain lines
-    readline = None  # type: ignore[assignment]
+_TAB = " " * 8
+_GREY = "ansibrightblack"
+_PLACEHOLDERS = {PROMPT: "Send a message (/? for help)", CONTINUATION: 'End with """'}
 
 
 class Console:
     """Reads lines. `EOFError` is Ctrl-D, `KeyboardInterrupt` Ctrl-C."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Callable[[], Iterable[str]] = tuple) -> None:
+        """`models` gives the names to complete; it is asked when Tab is pressed, and must be quick."""
         self._file = history.history_file()
         self._kept = not _refused()
         self._entries = history.read(self._file) if self._kept else []
-        if readline is not None:
-            self._set_up()
+        self._typed = _Typed(self._entries)
+        if editor := os.environ.get("OLLAMA_EDITOR", "").strip():
+            os.environ["VISUAL"] = editor  # what the line editor asks first for Ctrl-G
+        self._session = None if is_dumb_terminal() else self._editing(models)
+
+    def _editing(self, models: Callable[[], Iterable[str]]) -> PromptSession[str]:
+        return PromptSession(
+            history=self._typed,
+            completer=_Words(models),
+            complete_while_typing=False,
+            complete_style=CompleteStyle.READLINE_LIKE,
+            reserve_space_for_menu=0,
+            key_bindings=_keys(),
+            enable_suspend=True,
+            prompt_continuation=CONTINUATION,
+            tempfile_suffix=".md",
+            output=_output(),
+        )
 
     def read(self, prompt: str, *, remember: bool) -> str:
         remember = remember and self._kept
-        if readline is not None:
-            readline.set_auto_history(remember)
-        line = input(prompt)
+        self._typed.kept = remember
+        if self._session is None:  # it can't move its cursor: plain lines
+            line = input(prompt)
+        else:
+            line = self._session.prompt(prompt, placeholder=_placeholder(prompt))
         if remember:
             self._entries = history.added(self._entries, line)
             history.write(self._file, self._entries)
@@ -39,12 +73,65 @@ class Console:
         stream.write(text)
         stream.flush()
 
-    def _set_up(self) -> None:
-        for entry in self._entries:
-            readline.add_history(entry)
-        if "libedit" not in (readline.__doc__ or ""):
-            readline.parse_and_bind('"\\t": "        "')
-            readline.parse_and_bind("set enable-bracketed-paste on")  # pasted lines are one message
+
+class _Typed(InMemoryHistory):
+    """What Up brings back."""
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        super().__init__(list(entries))
+        self.kept = True
+
+    def append_string(self, string: str) -> None:
+        if self.kept:
+            super().append_string(string)
+
+
+class _Words(Completer):
+    def __init__(self, models: Callable[[], Iterable[str]]) -> None:
+        self._models = models
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        line = document.text_before_cursor
+        word = line.rpartition(" ")[2]
+        for each in completions(line, self._models):
+            yield Completion(each, start_position=-len(word))
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @Condition
+    def plain_text() -> bool:
+        from prompt_toolkit.application import get_app
+
+        return not get_app().current_buffer.text.startswith("/")
+
+    @keys.add("c-j")
+    def _new_line(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    @keys.add("tab", filter=plain_text)
+    def _tab(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text(_TAB)
+
+    @keys.add("c-g")
+    def _editor(event: KeyPressEvent) -> None:
+        event.current_buffer.open_in_editor()
+
+    return keys
+
+
+def _placeholder(prompt: str) -> AnyFormattedText:
+    text = _PLACEHOLDERS.get(prompt, "")
+    return [(_GREY, text)] if terminal.has_colours(sys.stdout) else None
+
+
+def _output() -> Output:
+    """Without asking the terminal where its cursor is: one that does not answer, or late, would only get in the way."""
+    output = create_output()
+    if isinstance(output, Vt100_Output):
+        output.enable_cpr = False
+    return output
 
 
 def _refused() -> bool:

@@ -72,10 +72,15 @@ Available keyboard shortcuts:
   Ctrl + u            Delete to the beginning of the line
   Ctrl + w            Delete the word before the cursor
   Up, Down            What was typed before
+  Ctrl + r            Search in what was typed before
+  Ctrl + j            A new line in the message
+  Ctrl + g            Write the message in an editor (OLLAMA_EDITOR, VISUAL or EDITOR)
+  Tab                 Complete a command or the name of a model
 
   Ctrl + l            Clear the screen
   Ctrl + c            Stop the answer
   Ctrl + d            Leave (/bye)
+  Ctrl + z            Suspend
 
 """
 

@@ -92,6 +92,14 @@ async def test_an_embedding_model_embeds(load: Callable[..., Any], tmp_path: Pat
     assert [len(each["embedding"]) for each in found["data"]] == [128, 128]
 
 
+async def test_a_rerank_model_scores(load: Callable[..., Any], tmp_path: Path) -> None:
+    model = models.bert(tmp_path / "ranker.gguf", pooling=4)
+    runner = await load(model=model, embedding=True, rerank=True, context=256, batch=256)
+    found = await runner.call("POST", "/v1/rerank", {"query": "ba", "documents": ["ba be", "bi"]})
+    assert sorted(each["index"] for each in found["results"]) == [0, 1]
+    assert all(isinstance(each["relevance_score"], float) for each in found["results"])
+
+
 async def test_on_tcp_the_key_is_asked_for(load: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

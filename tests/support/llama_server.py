@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--flash-attn", choices=["on", "off", "auto"], default="auto")
     p.add_argument("--load-mode", choices=["auto", "none", "mmap", "mlock"], default="auto")
     p.add_argument("--embedding", action="store_true")
+    p.add_argument("--reranking", action="store_true")
     p.add_argument("--cache-ram", type=int, default=8192)
     p.add_argument("--ctx-checkpoints", type=int, default=32)
     p.add_argument("--jinja", action="store_true")
@@ -90,7 +91,9 @@ def parameters(argv: list[str]) -> Any:
     p.flash_attn_type = getattr(x.llama_flash_attn_type, f"LLAMA_FLASH_ATTN_TYPE_{flash}")
     if a.load_mode != "auto":
         p.load_mode = getattr(x.llama_load_mode, f"LLAMA_LOAD_MODE_{a.load_mode.upper()}")
-    p.embedding = a.embedding
+    p.embedding = a.embedding or a.reranking
+    if a.reranking:
+        p.pooling_type = x.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     p.cache_ram_mib = a.cache_ram
     p.n_ctx_checkpoints = a.ctx_checkpoints
     p.use_jinja = True  # the real one's default, flag or not

@@ -53,6 +53,8 @@ def arguments(launch: Launch) -> list[str]:
         args += ["--load-mode", "mmap" if launch.mmap else "none"]
     if launch.embedding:
         args += ["--embedding"]
+    if launch.rerank:
+        args += ["--reranking"]
     args += ["--cache-ram", str(launch.cache_ram_mib), "--ctx-checkpoints", str(launch.checkpoints)]
     args += ["--jinja", "--no-ui", "--offline", "--no-context-shift", "--fit", "off", "--slots"]
     if launch.projector:

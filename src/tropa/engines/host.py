@@ -49,7 +49,9 @@ def parameters(launch: dict[str, Any]) -> Any:
     if launch["mmap"] is not None:
         kind = "MMAP" if launch["mmap"] else "NONE"
         p.load_mode = getattr(x.llama_load_mode, f"LLAMA_LOAD_MODE_{kind}")
-    p.embedding = launch["embedding"]
+    p.embedding = launch["embedding"] or launch["rerank"]
+    if launch["rerank"]:
+        p.pooling_type = x.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
     p.cache_ram_mib = launch["cache_ram_mib"]
     p.n_ctx_checkpoints = launch["checkpoints"]
     p.use_jinja = True

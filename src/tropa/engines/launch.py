@@ -46,6 +46,8 @@ class Launch:
     flash_attention: bool | None = None
     mmap: bool | None = None
     embedding: bool = False
+    rerank: bool = False
+    """Scores of a query with documents instead of vectors: the engine answers the one or the other."""
     cache_ram_mib: int = 0
     checkpoints: int = 0
     projector: Path | None = None

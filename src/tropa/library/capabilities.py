@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from tropa.library.header import Header
 
-COMPLETION, EMBEDDING, VISION, AUDIO = "completion", "embedding", "vision", "audio"
+COMPLETION, EMBEDDING, RERANK, VISION, AUDIO = "completion", "embedding", "rerank", "vision", "audio"
 TOOLS, INSERT, THINKING = "tools", "insert", "thinking"
 
 
@@ -34,7 +34,7 @@ def capabilities(
     """What the config lists comes first, then what the files show, in a fixed order."""
     found = list(listed)
     if header is not None:
-        found.append(EMBEDDING if header.embeds else COMPLETION)
+        found.append(RERANK if header.reranks else EMBEDDING if header.embeds else COMPLETION)
         everything = (header, *projectors)
         found += [VISION] * (bool(projectors) or header.vision) + [AUDIO] * any(
             each.audio for each in everything

@@ -32,6 +32,9 @@ class Kind(Enum):
     ADAPTER = "adapter"
 
 
+RANK = 4  # among the engine's kinds of pooling
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """What a GGUF says about itself."""
@@ -46,7 +49,9 @@ class Header:
     context_length: int
     embedding_length: int
     embeds: bool
-    """It turns text into vectors and does not write."""
+    """It turns text into vectors, or scores, and does not write."""
+    reranks: bool
+    """It scores documents for a query."""
     vision: bool
     audio: bool
     chat_template: str | None
@@ -57,7 +62,7 @@ class _Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     stamp: tuple[int, int, int]
     header: Header
-    version: Literal[1] = 1
+    version: Literal[2] = 2
 
 
 class Headers:
@@ -137,6 +142,7 @@ def describe(gguf: GGUF) -> Header:
         context_length=metadata.integer(own("context_length")),
         embedding_length=metadata.integer(own("embedding_length")),
         embeds=embeds or not metadata.flag(own("attention.causal"), default=True),
+        reranks=metadata.integer(own("pooling_type")) == RANK,
         vision=sees or metadata.integer(own("vision.block_count")) > 0,
         audio=hears or metadata.integer(own("audio.block_count")) > 0,
         chat_template=gguf.chat_template,

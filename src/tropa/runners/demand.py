@@ -30,6 +30,8 @@ a chat evaluates the whole conversation again. The engine's default, 32 for each
 models weigh, and nobody would count it."""
 VISION_CONTEXT = 2048
 LEAST_CONTEXT = 4
+TEXTS_AT_ONCE = 16
+"""Slots of an embedding model without a KV cache: they cost next to nothing there, and short texts share a batch."""
 PLANNED_BATCH = 512
 PLANNED_CONTEXT = 4096
 
@@ -105,6 +107,8 @@ def _demand(
         minimum_context=VISION_CONTEXT if beside else LEAST_CONTEXT,
         context_granule=sizes.GRANULE,
         embedding=model.embedding,
+        rerank=model.rerank,
+        parallel=TEXTS_AT_ONCE if model.embedding and not model.cached else 0,
         max_slots=model.most_slots,
     )
 

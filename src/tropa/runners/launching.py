@@ -42,6 +42,7 @@ def launch_of(
         flash_attention=flash,
         mmap=maps(model.weights) if want.use_mmap is None and not placement.gpus else want.use_mmap,
         embedding=model.demand.embedding,
+        rerank=model.demand.rerank,
         cache_ram_mib=max(0, model.demand.prompt_cache - reserve) // MIB,
         checkpoints=CHECKPOINTS // placement.slots if reserve else 0,
         projector=model.projector,

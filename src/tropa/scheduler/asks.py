@@ -52,7 +52,7 @@ def _contexts(model: Model, shape: Shape, floor: int, retry: bool, policy: Polic
 
 def _slots(model: Model, shape: Shape, retry: bool, policy: Policy) -> tuple[int, ...]:
     most = model.demand.max_slots
-    asked = shape.slots or policy.num_parallel
+    asked = shape.slots or (max(model.demand.parallel, policy.num_parallel or 0) or None)
     if asked:
         return (min(asked, most) if most else asked,)
     auto = min(policy.auto_parallel, most) if most else policy.auto_parallel

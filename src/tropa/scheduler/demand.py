@@ -108,6 +108,10 @@ class Demand:
     """The engine rounds a slot's cache up to a multiple of this (256); it counts only for the bytes."""
     embedding: bool = False
     """An embedding or rerank model: each input must fit one batch, so the batch follows the context."""
+    rerank: bool = False
+    """It scores documents for a query and makes no vectors."""
+    parallel: int = 0
+    """Slots that this model is given when nobody asked for a number, whatever the setting for chats; 0: the setting."""
     max_slots: int = 0
     """The most slots the architecture allows (1 for some); 0 means no limit."""
     measured: tuple[Measured, ...] = ()

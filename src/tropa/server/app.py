@@ -21,7 +21,8 @@ from tropa.server.dialect import refuse
 from tropa.server.journal import Journal
 from tropa.server.keys import Door, Keys
 from tropa.server.metrics import Metrics
-from tropa.server.native import catalog, embedding, inference, planning, running, transfer
+from tropa.server.native import catalog, embedding, inference, planning, reranking, running, transfer
+from tropa.server.native.files import files
 from tropa.server.openai import routes as openai
 from tropa.server.openai.errors import OPENAI
 from tropa.server.respond import JSON, ClientGone, send_bytes, send_error, send_json
@@ -59,11 +60,13 @@ def application(
         ("GET", "/", _alive),
         ("GET", "/api/version", _version),
         ("GET", "/api/tags", models(catalog.tags)),
+        ("GET", "/api/files", models(files)),
         ("GET", "/api/ps", serving(running.ps)),
         ("POST", "/api/generate", serving(inference.generate)),
         ("POST", "/api/chat", serving(inference.chat)),
         ("POST", "/api/embed", serving(embedding.embed)),
         ("POST", "/api/embeddings", serving(embedding.embeddings)),
+        ("POST", "/api/rerank", serving(reranking.native)),
         ("POST", "/api/plan", serving(planning.plan)),
         ("POST", "/api/show", models(catalog.show)),
         ("POST", "/api/create", partial(catalog.create, library, transfers)),

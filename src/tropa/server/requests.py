@@ -55,6 +55,7 @@ _SAMPLED: dict[str, Kind] = {
     "logprobs": boolean,
     "top_logprobs": integer,
     "_debug_render_only": boolean,
+    "explain": boolean,
 }
 
 BODIES: dict[str, Object] = {
@@ -83,6 +84,18 @@ BODIES: dict[str, Object] = {
             "input": anything,
             "truncate": boolean,
             "dimensions": integer,
+            "keep_alive": anything,
+            "options": mapping,
+        }
+    ),
+    "RerankRequest": Object(
+        {
+            "model": string,
+            "query": string,
+            "documents": anything,
+            "top_n": integer,
+            "return_documents": boolean,
+            "truncate": boolean,
             "keep_alive": anything,
             "options": mapping,
         }

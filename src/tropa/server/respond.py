@@ -94,9 +94,7 @@ async def send_error(
     await send_bytes(send, encode_json({"error": text_of(error)}), status_of(error), content_type, *more)
 
 
-async def send_lines(
-    send: Send, records: AsyncGenerator[bytes, None], *more: tuple[bytes, bytes]
-) -> None:
+async def send_lines(send: Send, records: AsyncGenerator[bytes, None], *more: tuple[bytes, bytes]) -> None:
     """A stream of JSON lines, and `more` headers. An error before the first is a status; a later one travels as the last line."""
     async with aclosing(records):
         first = await anext(records, None)  # raises before any byte is sent

@@ -55,6 +55,19 @@ class ChatAsk(Sampled):
 
 
 @dataclass(frozen=True, slots=True)
+class RerankAsk:
+    """`truncate` None means that the caller did not say."""
+
+    model: str
+    client: str
+    query: str = ""
+    documents: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    keep_alive: float | None = None
+    truncate: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedAsk:
     """`truncate` None means that the caller did not say."""
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tropa.errors import TropaError
 from tropa.runners.errors import ContextExceeded
-from tropa.runners.herd import Herd, Slot
+from tropa.runners.herd import Herd
 from tropa.runners.reply import Timings
 from tropa.service.asks import EmbedAsk
+from tropa.service.batch import Batch
 from tropa.service.clock import Clock
-from tropa.service.errors import InvalidRequest
+from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import Counts
 from tropa.service.models import Models
-
-AT_ONCE = 64  # texts in one call to the engine: enough to fill its slots, few enough to let others in between
+from tropa.service.tokens import framed
 
 
 class BadEmbedding(TropaError):
@@ -44,27 +42,20 @@ async def embed(models: Models, herd: Herd, ask: EmbedAsk) -> Embedded:
     """
     clock = Clock()
     model = models.find(ask.model)
+    if model.can("rerank"):
+        raise NotCapable(f'"{ask.model}" does not support embed: it scores documents (/api/rerank)')
     options = models.options(model, ask.options)
     async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:
         clock.granted()
-        texts = await asyncio.gather(*(_tokens(slot, text) for text in ask.inputs))
+        texts = await framed(slot, ask.inputs)
         cut = [_fit(tokens, slot.context, ask.truncate) for tokens in texts]
-        vectors: list[Sequence[float]] = []
-        for start in range(0, len(cut), AT_ONCE):
-            answer = await slot.call("/v1/embeddings", {"input": cut[start : start + AT_ONCE]})
-            vectors.extend(_vectors(answer, ask.dimensions))
+        found = await Batch.of(slot).vectors(slot, cut)
         return Embedded(
-            vectors,
+            [_vector(vector, ask.dimensions) for vector in found],
             clock.counts(Timings()),
             sum(map(len, cut)),
             [len(whole) - len(kept) for whole, kept in zip(texts, cut, strict=True)],
         )
-
-
-async def _tokens(slot: Slot, text: str) -> list[int]:
-    answer = await slot.call("/tokenize", {"content": text, "add_special": True, "parse_special": False})
-    tokens: list[int] = answer["tokens"]
-    return tokens
 
 
 def _fit(tokens: list[int], limit: int, truncate: bool | None) -> list[int]:
@@ -92,16 +83,10 @@ class InputTooLong(ContextExceeded):
         self.args = (message,)
 
 
-def _vectors(answer: dict[str, Any], dimensions: int) -> list[Sequence[float]]:
-    found: list[Sequence[float]] = [()] * len(answer["data"])
-    for entry in answer["data"]:
-        vector = entry["embedding"]
-        if 0 < dimensions < len(vector):
-            vector = _unit(vector[:dimensions])
-        if not all(map(math.isfinite, vector)):
-            raise BadEmbedding("embedding contains NaN or Inf values")
-        found[entry["index"]] = vector
-    return found
+def _vector(vector: list[float], dimensions: int) -> Sequence[float]:
+    if not all(isinstance(value, float | int) and math.isfinite(value) for value in vector):
+        raise BadEmbedding("embedding contains NaN or Inf values")
+    return _unit(vector[:dimensions]) if 0 < dimensions < len(vector) else vector
 
 
 def _unit(vector: list[float]) -> list[float]:

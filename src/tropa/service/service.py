@@ -10,11 +10,12 @@ from tropa.library.model import Model
 from tropa.runners.account import current
 from tropa.runners.herd import Herd
 from tropa.scheduler.plan import Plan
-from tropa.service import chat, count, embed, generate, toolchoice
-from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk
+from tropa.service import chat, count, embed, generate, rerank, toolchoice
+from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk, RerankAsk
 from tropa.service.embed import Embedded
 from tropa.service.events import End, Event
 from tropa.service.models import Models
+from tropa.service.rerank import Reranked
 
 
 class Service:
@@ -47,6 +48,10 @@ class Service:
         done = await embed.embed(self.models, self.herd, ask)
         current().prompt_tokens += done.prompt_tokens  # the engine says nothing of them
         return done
+
+    async def rerank(self, ask: RerankAsk) -> Reranked:
+        """One score per document."""
+        return await rerank.rerank(self.models, self.herd, ask)
 
     def plan(
         self, name: str, client: str, options: Mapping[str, Any], slots: int | None

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from tropa.server.native import records
@@ -27,6 +28,7 @@ async def generate(service: Service, scope: Scope, receive: Receive, send: Send)
     """`POST /api/generate`"""
     fields = decode("GenerateRequest", await read_body(receive))
     stream = fields.pop("stream", True)
+    explain = wants_explanation(scope, fields)
     ask = GenerateAsk(
         prompt=fields.pop("prompt", ""),
         suffix=fields.pop("suffix", ""),
@@ -39,7 +41,15 @@ async def generate(service: Service, scope: Scope, receive: Receive, send: Send)
     )
     await while_connected(
         receive,
-        _answer(send, ask.model, service.generate(ask), stream, records.generate, records.Collected.generate),
+        _answer(
+            send,
+            ask.model,
+            service.generate(ask),
+            stream,
+            explain,
+            records.generate,
+            records.Collected.generate,
+        ),
     )
 
 
@@ -47,12 +57,20 @@ async def chat(service: Service, scope: Scope, receive: Receive, send: Send) -> 
     """`POST /api/chat`"""
     fields = decode("ChatRequest", await read_body(receive))
     stream = fields.pop("stream", True)
+    explain = wants_explanation(scope, fields)
     ask = ChatAsk(
         messages=fields.pop("messages", ()), tools=fields.pop("tools", ()), **_sampled(fields, scope)
     )
     await while_connected(
-        receive, _answer(send, ask.model, service.chat(ask), stream, records.chat, records.Collected.chat)
+        receive,
+        _answer(send, ask.model, service.chat(ask), stream, explain, records.chat, records.Collected.chat),
     )
+
+
+def wants_explanation(scope: Scope, fields: dict[str, Any]) -> bool:
+    """Whether the last record shall say where the time went: by the body's field, or by a header."""
+    asked = fields.pop("explain", None)
+    return Headers(scope=scope).get("tropa-explain") == "1" if asked is None else bool(asked)
 
 
 def _sampled(fields: dict[str, Any], scope: Scope) -> dict[str, Any]:
@@ -77,19 +95,20 @@ async def _answer(
     model: str,
     events: AsyncGenerator[Event, None],
     stream: bool,
-    encode: Callable[[str, Event], bytes],
+    explain: bool,
+    encode: Callable[[str, Event, bool], bytes],
     whole: Callable[[records.Collected, str], bytes],
 ) -> None:
     async with aclosing(events):
         if stream:
             first = await anext(events)
             if not _stands_alone(first):
-                lines = _records(model, first, events, encode)
+                lines = _records(model, first, events, explain, encode)
                 await send_lines(send, lines, *_headers(records.dropped(first)))
                 return
-            await send_bytes(send, encode(model, first))
+            await send_bytes(send, encode(model, first, explain))
             return
-        collected = records.Collected()
+        collected = records.Collected(explain)
         async for event in events:
             collected.add(event)
         headers = _headers(collected.dropped)
@@ -109,8 +128,12 @@ def _stands_alone(event: Event) -> bool:
 
 
 async def _records(
-    model: str, first: Event, events: AsyncGenerator[Event, None], encode: Callable[[str, Event], bytes]
+    model: str,
+    first: Event,
+    events: AsyncGenerator[Event, None],
+    explain: bool,
+    encode: Callable[[str, Event, bool], bytes],
 ) -> AsyncGenerator[bytes, None]:
-    yield encode(model, first) + b"\n"
+    yield encode(model, first, explain) + b"\n"
     async for event in events:
-        yield encode(model, event) + b"\n"
+        yield encode(model, event, explain) + b"\n"

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from tropa.runners.account import Account, current
 from tropa.server.clock import now_utc
 from tropa.service.events import Dropped, End, Event, Piece, Rendered
 
@@ -20,6 +21,18 @@ class Message(Struct, omit_defaults=True):
     content: str
     thinking: str = ""
     tool_calls: tuple[dict[str, Any], ...] = ()
+
+
+class Explanation(Struct):
+    """Where a request's time went. Unlike `load_duration`, which is both, waiting for others and for the own model's
+    load are told apart. `runner` counts the server's runners since its start; None: no runner was needed."""
+
+    queue_ns: int
+    load_ns: int
+    prompt_ns: int
+    cached_tokens: int
+    generation_ns: int
+    runner: int | None
 
 
 class ChatRecord(Struct, omit_defaults=True):
@@ -39,6 +52,7 @@ class ChatRecord(Struct, omit_defaults=True):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     truncated: Dropped | None = None
+    explain: Explanation | None = None
 
 
 class GenerateRecord(Struct, omit_defaults=True):
@@ -61,17 +75,19 @@ class GenerateRecord(Struct, omit_defaults=True):
     tool_calls: tuple[dict[str, Any], ...] = ()
     debug_info: dict[str, Any] | None = field(default=None, name="_debug_info")
     logprobs: tuple[dict[str, Any], ...] = ()
+    explain: Explanation | None = None
 
 
-def chat(model: str, event: Event) -> bytes:
-    """One record of a chat, without its newline. `model` is echoed as the client wrote it."""
+def chat(model: str, event: Event, explain: bool = False) -> bytes:
+    """One record of a chat, without its newline. `model` is echoed as the client wrote it. With `explain`, the last
+    one says where the time went."""
     match event:
         case Piece(text=text, thinking=thinking, tool_calls=calls, logprobs=logprobs):
             message = Message("assistant", text, thinking, calls)
             return _encode(ChatRecord(model, now_utc(), message, False, logprobs=logprobs))
         case End():
             record = ChatRecord(
-                model, now_utc(), Message("assistant", ""), True, event.reason, **metrics(event)
+                model, now_utc(), Message("assistant", ""), True, event.reason, **metrics(event, explain)
             )
             return _encode(record)
         case Rendered():
@@ -79,7 +95,7 @@ def chat(model: str, event: Event) -> bytes:
             return _encode(ChatRecord(model, now_utc(), message, False, debug_info=debug_info(event)))
 
 
-def generate(model: str, event: Event) -> bytes:
+def generate(model: str, event: Event, explain: bool = False) -> bytes:
     """One record of a generate, without its newline."""
     match event:
         case Piece(text=text, thinking=thinking, tool_calls=calls, logprobs=logprobs):
@@ -96,16 +112,16 @@ def generate(model: str, event: Event) -> bytes:
                     True,
                     done_reason=event.reason,
                     context=event.context,
-                    **metrics(event),
+                    **metrics(event, explain),
                 )
             )
         case Rendered():
             return _encode(GenerateRecord(model, now_utc(), "", False, debug_info=debug_info(event)))
 
 
-def metrics(end: End) -> dict[str, Any]:
+def metrics(end: End, explain: bool) -> dict[str, Any]:
     """The six numbers of a final record, and ours: what the prompt had before anything was dropped, what of it the
-    cache held, and what was dropped."""
+    cache held, and what was dropped; with `explain` the explanation."""
     counts = end.counts
     return {
         "total_duration": counts.total_ns,
@@ -117,7 +133,20 @@ def metrics(end: End) -> dict[str, Any]:
         "prompt_tokens": counts.prompt_tokens + (end.dropped.tokens if end.dropped else 0),
         "cached_tokens": counts.cached_tokens,
         "truncated": end.dropped,
+        "explain": explanation(current()) if explain else None,
     }
+
+
+def explanation(account: Account) -> Explanation:
+    """An account that is complete, as clients read it."""
+    return Explanation(
+        account.queue_ns,
+        account.load_ns,
+        account.prompt_ns,
+        account.cached_tokens,
+        account.generation_ns,
+        account.runner,
+    )
 
 
 def debug_info(event: Rendered) -> dict[str, Any]:
@@ -135,7 +164,8 @@ def dropped(event: Event) -> Dropped | None:
 class Collected:
     """All events of one answer, for a client that wants a single object."""
 
-    def __init__(self) -> None:
+    def __init__(self, explain: bool = False) -> None:
+        self._explain = explain
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._calls: list[dict[str, Any]] = []
@@ -168,7 +198,7 @@ class Collected:
             True,
             self._last.reason,
             logprobs=tuple(self._logprobs),
-            **metrics(self._last),
+            **metrics(self._last, self._explain),
         )
         return _encode(record)
 
@@ -186,6 +216,6 @@ class Collected:
             self._last.context,
             tool_calls=tuple(self._calls),
             logprobs=tuple(self._logprobs),
-            **metrics(self._last),
+            **metrics(self._last, self._explain),
         )
         return _encode(record)

@@ -6,7 +6,7 @@ Both work on the model folder itself, with its locks: no server is needed, and o
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -14,11 +14,11 @@ from tropa.cli import terminal
 from tropa.cli.command import Call, UsageError
 from tropa.cli.progress import Progress
 from tropa.library.bundled import packaged
-from tropa.library.carry.errors import CannotImport
+from tropa.library.carry.errors import CannotExport, CannotImport
 from tropa.library.carry.export import Export, export
 from tropa.library.carry.load import contents, take
 from tropa.library.library import Library
-from tropa.library.name import Name
+from tropa.library.name import InvalidName, Name
 from tropa.library.status import Status
 from tropa.settings import load
 from tropa.text.progress import Bar
@@ -31,13 +31,14 @@ _STREAM = "-"
 def export_models(call: Call) -> int:
     *names, file = call.args
     library = _library()
+    _check_is_file(library, file)
     if file == _STREAM:
         if terminal.is_terminal(sys.stdout):
             raise UsageError(
                 "a tar is nothing to look at", hint="send it on to a file or a program with > or |"
             )
         with Export(library, names) as models, _Bars() as bars:
-            models.write(sys.stdout.buffer, bars.show)
+            _write_out(models, bars)
             written = models.names
     else:
         with _Bars() as bars:
@@ -46,6 +47,27 @@ def export_models(call: Call) -> int:
     for name in written:
         sys.stderr.write(f"exported '{name}' to {where}\n")
     return 0
+
+
+def _check_is_file(library: Library, file: str) -> None:
+    """`tropa export one two`: was the file forgotten?"""
+    if file == _STREAM or file.lower().endswith(".tar"):
+        return
+    with suppress(InvalidName):
+        if library.get(Name.parse(file)) is not None:
+            raise UsageError(
+                f"the last argument is the file to write, and '{file}' is a model",
+                hint=f"if it is to be the file's name, write ./{file}.tar",
+            )
+
+
+def _write_out(models: Export, bars: _Bars) -> None:
+    try:
+        models.write(sys.stdout.buffer, bars.show)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotExport(f"cannot write to standard output: {error.strerror}") from error
 
 
 def import_models(call: Call) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.library.making import add, broken, files, gguf, make, unused, write_manifest
+from tests.registry.conftest import nobody
 from tests.support.places import without_privilege
 from tropa.cli.main import main
 from tropa.errors import TropaError
@@ -21,10 +22,12 @@ from tropa.library.create import create
 from tropa.library.digest import Digest
 from tropa.library.errors import ModelNotFound, StoreUnusable
 from tropa.library.library import Library
-from tropa.library.name import Name
+from tropa.library.name import InvalidName, Name
 from tropa.library.prune import PARTIAL_KEPT, YOUNG
 from tropa.library.recipe import recipe
 from tropa.library.repair import repair
+from tropa.registry.identity import Identity
+from tropa.registry.registry import Registry
 
 SYSTEM = Digest.of(b"be brief")
 
@@ -398,6 +401,8 @@ TOUCHING = {
     "os.symlink",
     "os.utime",
     "os.truncate",
+    "socket.connect",
+    "socket.getaddrinfo",
 }
 _seen: list[str] | None = None
 
@@ -405,6 +410,8 @@ _seen: list[str] | None = None
 def _watch(event: str, args: tuple[object, ...]) -> None:
     if _seen is not None and event in TOUCHING:
         _seen.extend(str(each) for each in args[:2] if isinstance(each, str | bytes | Path))
+        if event.startswith("socket."):
+            _seen.append(event)
 
 
 @contextmanager
@@ -437,7 +444,6 @@ USES: dict[str, Callable[[Library, str], object]] = {
     "create": lambda at, name: list(create(at, recipe({"model": name, "from": "one", "system": "x"}))),
     "create from": lambda at, name: list(create(at, recipe({"model": "new", "from": name}))),
     "check": lambda at, name: Check(at, [name]),
-    "pull": lambda _, name: Name.parse(name),
 }
 
 
@@ -451,6 +457,19 @@ def test_a_hostile_name_never_reaches_the_filesystem(full: Library, use: str) ->
         own = str(full.store.home)
         assert [path for path in touched if not path.startswith(own)] == [], name[:50]
     assert files(full.store.root) == before
+
+
+def test_a_hostile_name_of_a_pull_reaches_neither_the_filesystem_nor_the_network(
+    full: Library, tmp_path: Path
+) -> None:
+    registry = Registry(full, identity=Identity(tmp_path / "key"), keyring=nobody(tmp_path))
+    try:
+        for name in HOSTILE:
+            with watched() as touched, pytest.raises(InvalidName):
+                list(registry.pull(name))
+            assert touched == [], name[:50]
+    finally:
+        registry.close()
 
 
 @pytest.mark.parametrize(

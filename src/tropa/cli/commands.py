@@ -196,6 +196,7 @@ COMMANDS = (
         "List the models that are here",
         "tropa.cli.listing:list_models",
         most=1,
+        flags=(Flag("files", "the files of each: kind, size, path, and which models share them"),),
         aliases=("ls",),
         environment=_CLIENT,
     ),

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tropa.cli.command import Call
+from tropa.cli.files import list_files
 from tropa.cli.target import client
 from tropa.text.relative import format_relative, parse_time
 from tropa.text.sizes import format_size
@@ -14,6 +15,8 @@ from tropa.text.table import format_table
 
 
 def list_models(call: Call) -> int:
+    if call.on("files"):
+        return list_files(call)
     sys.stdout.write(model_table(client().get("/api/tags"), _prefix(call)))
     return 0
 

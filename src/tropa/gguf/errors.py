@@ -6,6 +6,9 @@ from pathlib import Path
 
 from tropa.errors import TropaError
 
+_LONGEST = 1000
+"""Characters of a reason. It quotes names from the file, and those may be megabytes long."""
+
 
 class InvalidGGUF(TropaError):
     """The file can't be used as a GGUF: `reason` says why, `path` which one."""
@@ -13,6 +16,9 @@ class InvalidGGUF(TropaError):
     code = "invalid-gguf"
 
     def __init__(self, path: Path, reason: str, *, hint: str | None = None) -> None:
+        if len(reason) > _LONGEST:
+            half = _LONGEST // 2
+            reason = f"{reason[:half]} … {reason[-half:]}"
         super().__init__(f"{path}: {reason}", hint=hint)
         self.path = path
         self.reason = reason

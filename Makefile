@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime  ## Start a server, ask the bundled model, show what runs
 	@echo "== demo: a server of its own on a free port, with the bundled model 'tiny'"
 	@$(RUN) scripts/demo.py
 
-test: $(VENV)/.develop $(VENV)/.apart  ## Run all tests
+test: $(VENV)/.develop $(VENV)/.apart build/node/.installed  ## Run all tests
 	@echo "== test: pytest over tests/"
 	@$(RUN) -m pytest $(ARGS)
 
@@ -70,6 +70,13 @@ $(VENV)/.apart: tests/clients/apart/requirements.txt $(VENV)/.develop
 	@test -x $(VENV)/apart/bin/python || $(PYTHON) -m venv $(VENV)/apart
 	@$(VENV)/apart/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+build/node/.installed: tests/clients/node/package.json tests/clients/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "== setting up the clients from npm (45 MB)"; \
+		mkdir -p build/node && cp $^ build/node && cd build/node \
+		&& npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch .installed; \
+	else echo "== no npm here: the tests of clients from npm will be skipped (Debian: apt-get install nodejs npm)"; fi
 
 $(VENV)/.train: $(VENV)/.runtime
 	@echo "== setting up what training needs"

@@ -25,6 +25,7 @@ from tropa.server.native import catalog, embedding, inference, planning, reranki
 from tropa.server.native.files import files
 from tropa.server.openai import routes as openai
 from tropa.server.openai.errors import OPENAI
+from tropa.server.openapi import Described
 from tropa.server.respond import JSON, ClientGone, send_bytes, send_error, send_json
 from tropa.service.service import Service
 
@@ -84,6 +85,9 @@ def application(
         table.append(
             ("HEAD", path, next(endpoint for method, p, endpoint in table if (method, p) == ("GET", path)))
         )
+    described = Described()
+    table += [("GET", "/openapi.json", described.json), ("GET", "/docs", described.page)]
+    described.routes = [(method, path) for method, path, _ in table]
     paths: dict[str, dict[str, Endpoint]] = {}
     for method, path, endpoint in table:
         paths.setdefault(path, {})[method] = endpoint

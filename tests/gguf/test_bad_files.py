@@ -277,3 +277,12 @@ def test_a_length_inside_a_large_file_but_beyond_all_sense_costs_no_memory(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+def test_a_reason_quotes_little_of_a_megabyte_of_name(file: Path) -> None:
+    """Found by mutants: a key whose length swallowed what follows was quoted whole."""
+    file.write_bytes(Raw(keys=[key("k" * (1 << 20), STRING, b"\xff")]).encode())
+    with pytest.raises(BadMetadata) as caught:
+        read(file)
+    assert len(str(caught.value)) < 1200
+    assert "not valid UTF-8" in str(caught.value)

@@ -231,6 +231,17 @@ def test_thinking_is_grey(model: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
         assert terminal.seen.startswith("Thinking...\r\nHm.\r\n...done thinking.\r\n\r\nYes.")
 
 
+def test_markdown_is_coloured_unless_told_not_to(model: Fake) -> None:
+    model.replies["POST /api/generate"] = lines({"response": "a *"}, {"response": "*b** c", "done": True})
+    with Terminal("run", "m", "hi") as terminal:
+        assert terminal.status() == 0
+        assert terminal.seen == "a \x1b[0m\x1b[1m**b**\x1b[0m c\r\n\r\n"
+    for raw in (("--raw",), ("--format", "json")):
+        with Terminal("run", "m", "hi", *raw) as terminal:
+            assert terminal.status() == 0
+            assert terminal.seen == "a **b** c\r\n\r\n"
+
+
 def test_create_shows_its_steps(model: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "w.gguf").write_bytes(b"GGUF" * 1000)
     (tmp_path / "Modelfile").write_text("FROM w.gguf\n")

@@ -1,4 +1,4 @@
-"""Printing an answer while it arrives: thinking apart from the text, wrapped on a terminal, raw elsewhere."""
+"""Printing an answer while it arrives: thinking apart, wrapped and coloured on a terminal, raw elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from tropa.cli import terminal
+from tropa.cli.markdown import Markdown, Span
 from tropa.cli.progress import waiting
 from tropa.client.client import Client, Json
 from tropa.text.wrap import Wrapper, printable
@@ -28,11 +29,15 @@ class Answer:
 class Printer:
     """Writes the pieces of one answer. Escape codes and wrapping only on a terminal."""
 
-    def __init__(self, out: TextIO, *, wrap: bool, hide_thinking: bool) -> None:
+    def __init__(self, out: TextIO, *, wrap: bool, hide_thinking: bool, raw: bool = False) -> None:
+        """`raw`: no Markdown is looked for, as where there are no colours."""
         self._out = out
         self._terminal = terminal.is_terminal(out)
         self._grey, self._plain = (terminal.GREY, terminal.PLAIN) if terminal.has_colours(out) else ("", "")
         self._wrapper = Wrapper(terminal.width(out)) if wrap and self._terminal else None
+        self._markdown = None if raw or not self._grey or terminal.is_plain() else Markdown()
+        self._style = ""
+        self._word: list[Span] = []  # the letters of the word that is being written
         self._hide_thinking = hide_thinking
         self._thinking = False
         self._line_open = False
@@ -49,7 +54,10 @@ class Printer:
     def text(self, piece: str) -> None:
         if piece:
             self._end_thinking()
-            self._show(piece)
+            if self._markdown:
+                self._paint(self._markdown.feed(printable(piece)))
+            else:
+                self._show(piece)
 
     def call(self, call: Mapping[str, Any]) -> None:
         """A model that calls a tool although it was given none."""
@@ -62,6 +70,9 @@ class Printer:
     def finish(self) -> None:
         """To be called however the answer ended: the terminal's colour is put back."""
         self._end_thinking()
+        if self._markdown:
+            self._paint(self._markdown.finish())
+            self._write(self._styled("", ""))
 
     def _end_thinking(self) -> None:
         if self._thinking:
@@ -75,6 +86,33 @@ class Printer:
         if self._terminal:
             piece = printable(piece)
         self._write(self._wrapper.feed(piece) if self._wrapper else piece)
+
+    def _paint(self, spans: list[Span]) -> None:
+        self._write("".join(self._painted(span) for span in spans))
+
+    def _painted(self, span: Span) -> str:
+        if self._wrapper is None or not span.wrap:
+            if self._wrapper and span.text.endswith("\n"):
+                self._wrapper = Wrapper(terminal.width(self._out))
+            return self._styled(span.text, span.style)
+        return "".join(self._wrapped(self._wrapper, char, span.style) for char in span.text)
+
+    def _wrapped(self, wrapper: Wrapper, char: str, style: str) -> str:
+        """As `Wrapper` says, a word that moves to the next line in the colours that it had."""
+        shown = wrapper.feed(char)
+        self._word = [] if char in " \t\n" else [*self._word, Span(char, style)]
+        moves, line_end, word = shown.rpartition("\n")
+        if shown == char or not line_end:
+            return self._styled(shown, style)
+        moving = self._word[len(self._word) - len(word) :]
+        head = self._styled("", "") + moves + line_end
+        return head + "".join(self._styled(letter.text, letter.style) for letter in moving)
+
+    def _styled(self, text: str, style: str) -> str:
+        if style == self._style:
+            return text
+        self._style = style
+        return f"{terminal.PLAIN}\x1b[{style}m{text}" if style else f"{terminal.PLAIN}{text}"
 
     def _write(self, text: str) -> None:
         self._out.write(text)

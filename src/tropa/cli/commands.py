@@ -25,11 +25,12 @@ ENVIRONMENT = {
     "OLLAMA_NOHISTORY": "keep no history of what is typed",
     "OLLAMA_MAX_TRANSFER_STREAMS": "connections for one blob that is pulled or pushed (default 8)",
     "HTTPS_PROXY": "proxy for registries; also HTTP_PROXY, and NO_PROXY for exceptions",
+    "TROPA_PLAIN": "no colours for the Markdown and the code of answers (1)",
     "TROPA_LLAMA_SERVER": "a llama-server executable to use as the engine",
     "TROPA_MEMORY_LIMIT": "most memory that models may take",
     "TROPA_STATE": "folder for what the server remembers (default ~/.cache/tropa)",
 }
-_SERVER = tuple(name for name in ENVIRONMENT if name != "OLLAMA_NOHISTORY")
+_SERVER = tuple(name for name in ENVIRONMENT if name not in ("OLLAMA_NOHISTORY", "TROPA_PLAIN"))
 _CLIENT = ("OLLAMA_HOST",)
 _PROXIES = ("HTTPS_PROXY",)
 
@@ -96,11 +97,12 @@ COMMANDS = (
             Flag("hidethinking", "do not show the thinking"),
             Flag("verbose", "statistics after each answer"),
             Flag("nowordwrap", "do not wrap lines at words"),
+            Flag("raw", "no colours for the Markdown and the code of an answer"),
             Flag("insecure", "fetch a missing model over http, for a registry without TLS"),
             Flag("truncate", "embedding models: cut too long inputs (--truncate=false: refuse them)"),
             Flag("dimensions", "embedding models: length of the vector", Takes.WHOLE, value="N"),
         ),
-        environment=("OLLAMA_HOST", "OLLAMA_NOHISTORY"),
+        environment=("OLLAMA_HOST", "OLLAMA_NOHISTORY", "TROPA_PLAIN"),
         more=(
             "What is piped in becomes the first part of the prompt. Without a prompt, on a terminal,\n"
             "a chat begins. A model that is not here is pulled first.\n"

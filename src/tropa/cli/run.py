@@ -33,6 +33,7 @@ class Wishes:
     hide_thinking: bool
     verbose: bool
     wrap: bool
+    raw: bool
     truncate: bool | None
     dimensions: int | None
 
@@ -76,6 +77,7 @@ def wishes_of(call: Call) -> Wishes:
         hide_thinking=call.on("hidethinking"),
         verbose=call.on("verbose"),
         wrap=not call.on("nowordwrap"),
+        raw=call.on("raw"),
         truncate=call.switch("truncate"),
         dimensions=call.whole("dimensions"),
     )
@@ -119,7 +121,8 @@ def _generate(server: Client, wishes: Wishes, prompt: str, *, can_think: bool) -
     body: dict[str, object] = {"model": wishes.model, "prompt": prompt, "options": {}}
     more = {"keep_alive": wishes.keep_alive, "format": wishes.format, "think": think}
     body |= {key: value for key, value in more.items() if value is not None}
-    printer = Printer(sys.stdout, wrap=wishes.wrap, hide_thinking=wishes.hide_thinking)
+    raw = wishes.raw or wishes.format is not None  # JSON is no Markdown
+    printer = Printer(sys.stdout, wrap=wishes.wrap, hide_thinking=wishes.hide_thinking, raw=raw)
     answer = show_answer(server, "/api/generate", body, printer, f"waiting for {wishes.model}")
     if prompt:
         sys.stdout.write("\n\n")
@@ -154,6 +157,7 @@ def _chat(server: Client, wishes: Wishes, info: Json) -> None:
         hide_thinking=wishes.hide_thinking,
         verbose=wishes.verbose,
         wrap=wishes.wrap,
+        raw=wishes.raw,
     )
     Session(server, Console(model_names), about(chat, info, think=wishes.think)).run()
 

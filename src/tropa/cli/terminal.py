@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TextIO
 
+from tropa.cli.command import BOOLEANS
+
 GREY, BOLD, PLAIN = "\x1b[38;5;245m", "\x1b[1m", "\x1b[0m"
 _WIDTH = 80
 
@@ -25,6 +27,12 @@ def width(stream: TextIO) -> int:
 def has_colours(stream: TextIO) -> bool:
     """`NO_COLOR` is respected (no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def is_plain() -> bool:
+    """`TROPA_PLAIN`: answers as the model writes them, on every terminal."""
+    value = os.environ.get("TROPA_PLAIN", "").strip()
+    return bool(value) and BOOLEANS.get(value, True)
 
 
 def piped_text() -> str | None:

@@ -98,7 +98,8 @@ class Session:
 
     def _answer(self) -> None:
         chat = self._chat
-        printer = Printer(sys.stdout, wrap=chat.wrap, hide_thinking=chat.hide_thinking)
+        raw = chat.raw or chat.format is not None  # JSON is no Markdown
+        printer = Printer(sys.stdout, wrap=chat.wrap, hide_thinking=chat.hide_thinking, raw=raw)
         try:
             answer = show_answer(
                 self._server, "/api/chat", chat.request(), printer, f"waiting for {chat.model}"

@@ -45,6 +45,7 @@ class Chat:
     hide_thinking: bool = False
     verbose: bool = False
     wrap: bool = True
+    raw: bool = False
     remember: bool = True
     open: Open | None = None
 

@@ -17,6 +17,7 @@ NAMES = (
     "first_token",
     "relay",
     "throughput",
+    "embeddings",
     "two_models",
     "swap",
     "fairness",

@@ -234,6 +234,19 @@ def test_a_model_removed_while_its_blobs_are_hashed_is_no_problem(full: Library)
     assert (report.findings, report.models) == ((), 1)
 
 
+def test_a_store_that_never_rests_ends_the_check_and_what_was_not_read_is_said(full: Library) -> None:
+    last: list[Digest] = []
+
+    def busy(done: int, total: int) -> None:
+        if done == total:
+            last[:] = [full.store.blobs.put_bytes(f"{len(last)}{total}".encode()).digest]
+
+    report = Check(full).run(busy)
+    assert report.problems == ()
+    (unread,) = [each for each in report.notes if "not read" in each.why]
+    assert unread.digest == last[0]
+
+
 def test_a_corrupt_manifest_is_named_and_nothing_is_pruned(full: Library) -> None:
     add(full.store.blobs, "", b"orphan")
     age(full)

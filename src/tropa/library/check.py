@@ -46,7 +46,7 @@ class Kind(Enum):
     LEFTOVER = "leftover"
     # From here on nothing is wrong, and one may want to know.
     UNFINISHED = "unfinished download"
-    RECENT = "not used yet"
+    RECENT = "young"
     STRAY = "stray"
     ASIDE = "kept aside"
     HIDDEN = "removed"
@@ -138,10 +138,10 @@ class Check:
         """Look, hash, look again. `progress` gets the bytes done and the bytes in all, which may grow."""
         tell = progress or (lambda *_: None)
         done = 0
-        for _ in range(_LOOKS):
+        for left in reversed(range(_LOOKS)):
             look = self.look()
             waiting = [each for each in self._of_interest(look) if each.stamp and not self._known(each)]
-            if not waiting:
+            if not waiting or not left:
                 break
             total = done + sum(each.size for each in waiting)
             tell(done, total)
@@ -325,6 +325,9 @@ class Check:
             elif entry.path.name != entry.digest.file_name:
                 why = "a blob under a spelling that is not used any more"
                 findings.append(Finding(Kind.MISNAMED, entry.path.name, why, *about))
+            elif not self.is_sound(entry):
+                why = "it came or changed during the check, and was not read"
+                findings.append(Finding(Kind.RECENT, str(entry.digest), why, *about))
             elif self.everything and entry.digest not in look.mentioned:
                 findings.append(self._unmentioned(entry, look))
         for digest in sorted(set(look.needed) - there):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gguf.raw import ARRAY, STRING, U32, Raw, RawTensor, key
+from tests.gguf.raw import ARRAY, F32, STRING, U32, Raw, RawTensor, key
 from tests.library.making import add, gguf, make, write_manifest
 from tropa.library import manifest
 from tropa.library.capabilities import go_capabilities, jinja_capabilities, uses_jinja
@@ -231,3 +231,12 @@ def test_words_that_are_no_text_are_shown_as_well_as_they_can_be(library: Librar
     make(library, "bytes", Raw(keys=[*head, words], tensors=[RawTensor()], data=bytes(128)).encode())
     shown = show(library.find("bytes"), verbose=True)
     assert shown.model_info["tokenizer.ggml.tokens"] == ["good", "\N{REPLACEMENT CHARACTER}"]
+
+
+def test_numbers_of_32_bits_are_shown_with_the_digits_they_have(library: Library) -> None:
+    head = [key("general.architecture", STRING, "llama"), key("llama.block_count", U32, 1)]
+    numbers = [key("llama.epsilon", F32, 1e-5), key("llama.scores", ARRAY, (F32, [-1.1, 0.0, 3.4028234e38, 7.0]))]
+    make(library, "floats", Raw(keys=[*head, *numbers], tensors=[RawTensor()], data=bytes(128)).encode())
+    info = show(library.find("floats"), verbose=True).model_info
+    assert info["llama.epsilon"] == 1e-5
+    assert info["llama.scores"] == [-1.1, 0.0, 3.4028235e38, 7.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -45,6 +46,7 @@ FORMS = {
     ValueType.FLOAT64: "d",
 }
 STRUCTS = {kind: struct.Struct("<" + form) for kind, form in FORMS.items()}
+F32 = STRUCTS[ValueType.FLOAT32]
 ARRAY_HEAD = 4 + 8
 
 
@@ -96,7 +98,20 @@ def read_value(cursor: Cursor, key: str) -> Value:
         return _array(cursor, key, what)
     if kind is ValueType.STRING:
         return cursor.string(what)
-    return cursor.unpack(STRUCTS[kind], what)[0]
+    (number,) = cursor.unpack(STRUCTS[kind], what)
+    return shortest(number) if kind is ValueType.FLOAT32 else number
+
+
+def shortest(number: float) -> float:
+    """The number with the fewest digits that is the same as a 32-bit float: 1e-05, not 9.999999747378752e-06."""
+    if abs(number) < 1 << 24 and number.is_integer():  # most scores of a vocabulary
+        return number
+    for digits in (6, 7, 8):
+        short = float(f"{number:.{digits}g}")
+        with suppress(OverflowError):  # rounded up, the largest ones are none
+            if F32.unpack(F32.pack(short))[0] == number:
+                return short
+    return number
 
 
 def _type(cursor: Cursor, what: str) -> ValueType:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tropa.library import disk, manifest
+from tropa.gguf.recent import recent
+from tropa.library import disk, fitness, manifest
 from tropa.library.architectures import SUPPORTED
 from tropa.library.assembly import Assembly
 from tropa.library.bundled import Bundled, Contents
@@ -50,6 +51,7 @@ class Library:
         self.headers = Headers(self.store.blobs.folder, self.store.home / "headers")
         self._lock = threading.Lock()
         self._models: dict[Path, tuple[tuple[int, ...], _Stamps, Model]] = {}
+        self._fit: dict[Path, str] = {}
 
     def open(self, *, now: Callable[[], float] = time.time) -> Pruned:
         """Once, at start: make the folder and tidy it. Raises StoreUnusable if it cannot be written to."""
@@ -76,6 +78,15 @@ class Library:
                 hint=f"make it anew (pull or create), or remove it with: tropa rm {model.name}",
             )
         return model
+
+    def check_fit(self, model: Model) -> None:
+        """Raises UnsupportedArchitecture if the engine would refuse the weights: those that were pulled, or put
+        here by hand, have met no check before. Each model is looked at once.
+        """
+        if model.weights is None or self._fit.get(model.weights.path) == model.id:
+            return
+        fitness.check(f"model '{model.name.short}'", recent.read(model.weights.path), self.architectures)
+        self._fit[model.weights.path] = model.id
 
     def get(self, name: Name) -> Model | None:
         """The model of a name, in any letter case, damaged or not; None if there is none."""

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tropa.gguf import GGUF, Array, Value
+from tropa.gguf import GGUF, Array, Value, ValueType
 from tropa.gguf.recent import recent
+from tropa.gguf.value import shortest
 from tropa.library.capabilities import uses_jinja
 from tropa.library.model import Blob, Model
 from tropa.library.modelfile.parameters import DEPRECATED, KNOWN, lines, written
@@ -114,7 +115,12 @@ def _plain(value: Value, verbose: bool) -> object:
         return value
     if not len(value):
         return []
-    return list(value.values(lossy=True)) if verbose else None
+    if not verbose:
+        return None
+    items = value.values(lossy=True)
+    if value.type is not ValueType.FLOAT32:
+        return list(items)
+    return [shortest(item) for item in items if isinstance(item, float)]
 
 
 def _each(params: Mapping[str, object]) -> list[tuple[str, object]]:

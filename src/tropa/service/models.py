@@ -37,9 +37,13 @@ class Models:
         return templating.able(self.library.find(text), self.go_template)
 
     def loadable(self, model: Model) -> Loadable:
-        """The files and the needs of a model. Raises DamagedModel, and GGUF errors for a broken file."""
+        """The files and the needs of a model.
+
+        Raises DamagedModel, UnsupportedArchitecture, and GGUF errors for a broken file.
+        """
         if model.weights is None:
             raise DamagedModel(f"model '{model.name.short}' has no weights that can be run here")
+        self.library.check_fit(model)
         demand = demand_of(
             model.weights.path,
             projectors=tuple(blob.path for blob in model.projectors),

@@ -156,6 +156,15 @@ def test_ctrl_g_opens_an_editor(model: Fake, tmp_path: Path, monkeypatch: pytest
         assert terminal.status() == 0
 
 
+def test_the_hint_in_an_empty_prompt_goes_when_the_chat_does(model: Fake) -> None:
+    with Terminal("run", "m") as terminal:
+        terminal.expect(">>> ")
+        terminal.expect("Send a message (/? for help)")
+        terminal.press(CTRL_D)
+        assert terminal.status() == 0
+        assert terminal.seen.count("Send a message") == 1
+
+
 def test_a_terminal_without_any_cursor_control(model: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     model.replies["POST /api/chat"] = said("Yes.")
     with Terminal("run", "m", term="dumb") as terminal:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
@@ -102,8 +103,6 @@ def _keys() -> KeyBindings:
 
     @Condition
     def plain_text() -> bool:
-        from prompt_toolkit.application import get_app
-
         return not get_app().current_buffer.text.startswith("/")
 
     @keys.add("c-j")
@@ -122,8 +121,10 @@ def _keys() -> KeyBindings:
 
 
 def _placeholder(prompt: str) -> AnyFormattedText:
+    if not terminal.has_colours(sys.stdout):
+        return None
     text = _PLACEHOLDERS.get(prompt, "")
-    return [(_GREY, text)] if terminal.has_colours(sys.stdout) else None
+    return lambda: [] if get_app().is_done else [(_GREY, text)]  # not left behind by Ctrl-C and Ctrl-D
 
 
 def _output() -> Output:

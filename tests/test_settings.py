@@ -97,6 +97,10 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("XDG_CACHE_HOME", "/var/cache", "state", Path("/var/cache/tropa")),
     ("XDG_CACHE_HOME", "relative", "state", Path.home() / ".cache/tropa"),
     ("TROPA_EXIT_WITH_STDIN", "1", "exit_with_stdin", True),
+    ("TROPA_NO_AUTH", "1", "no_auth", True),
+    ("TROPA_ACCESS_LOG", "JSON", "access_log", "json"),
+    ("TROPA_CLIENT_TIMEOUT", "5s", "client_timeout", 5.0),
+    ("TROPA_CLIENT_TIMEOUT", "0", "client_timeout", None),
 ]
 
 
@@ -123,6 +127,9 @@ BAD = {
     "OLLAMA_NOPRUNE": ("2", "expected true or false (1 or 0)"),
     "OLLAMA_MAX_TRANSFER_STREAMS": ("0", "expected a whole number, 1 or more"),
     "TROPA_MEMORY_LIMIT": ("much", ""),
+    "TROPA_NO_AUTH": ("yes", "expected true or false (1 or 0)"),
+    "TROPA_ACCESS_LOG": ("xml", "expected off, text or json"),
+    "TROPA_CLIENT_TIMEOUT": ("long", "expected a duration"),
     "TROPA_EXIT_WITH_STDIN": ("on", "expected true or false (1 or 0)"),
 }
 

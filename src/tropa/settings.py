@@ -77,6 +77,7 @@ class Settings:
     """The SHA-256 of each; the keys themselves are kept nowhere."""
     no_auth: bool = False
     access_log: str = "text"
+    client_timeout: float | None = 60.0
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -119,6 +120,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         exit_with_stdin=read("TROPA_EXIT_WITH_STDIN", _flag, default.exit_with_stdin),
         api_keys=read("TROPA_API_KEYS", _api_keys, default.api_keys, secret=True),
         no_auth=read("TROPA_NO_AUTH", _flag, default.no_auth),
+        client_timeout=read("TROPA_CLIENT_TIMEOUT", _limit, default.client_timeout),
         access_log=read("TROPA_ACCESS_LOG", _access_log, default.access_log),
     )
     if settings.api_keys and settings.no_auth:

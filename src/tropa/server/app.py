@@ -18,6 +18,7 @@ from tropa.server.anthropic import asks as asks_anthropic
 from tropa.server.anthropic import routes as anthropic
 from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.dialect import refuse
+from tropa.server.intake import MOST_BODY, Intake
 from tropa.server.journal import Journal
 from tropa.server.keys import Door, Keys
 from tropa.server.metrics import Metrics
@@ -34,6 +35,8 @@ log = logging.getLogger("tropa.server")
 # Clients switch features on by this number: it is the reference's whose interface we speak.
 COMPATIBLE = "0.33.0"
 
+BLOBS = "/api/blobs/{digest}"
+
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -45,6 +48,7 @@ def application(
     transfers: transfer.Transfers | None = None,
     keys: Keys | None = None,
     access_log: str = "off",
+    patience: float | None = None,
 ) -> ASGIApp:
     """Everything that answers HTTP. With `keys`, to those who show one."""
     library = service.models.library
@@ -73,8 +77,8 @@ def application(
         ("POST", "/api/create", partial(catalog.create, library, transfers)),
         ("POST", "/api/pull", partial(transfer.pull, transfers)),
         ("POST", "/api/push", partial(transfer.push, transfers)),
-        ("HEAD", "/api/blobs/{digest}", models(catalog.head_blob)),
-        ("POST", "/api/blobs/{digest}", models(catalog.post_blob)),
+        ("HEAD", BLOBS, models(catalog.head_blob)),
+        ("POST", BLOBS, models(catalog.post_blob)),
         ("POST", "/api/copy", models(catalog.copy)),
         ("DELETE", "/api/delete", models(catalog.delete)),
         ("GET", "/metrics", metrics.scrape),
@@ -91,7 +95,7 @@ def application(
     paths: dict[str, dict[str, Endpoint]] = {}
     for method, path, endpoint in table:
         paths.setdefault(path, {})[method] = endpoint
-    routes = [Route(path, _Methods(path, methods)) for path, methods in paths.items()]
+    routes = [Route(path, _Methods(path, methods, patience)) for path, methods in paths.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     app: ASGIApp = Door(router, keys, _refuse) if keys else router
     app = Access(_tidy_paths(app), origins, loopback=loopback)
@@ -102,8 +106,10 @@ def application(
 class _Methods:
     """The handlers of one path. A class, so that Starlette takes it for an ASGI application."""
 
-    def __init__(self, path: str, methods: dict[str, Endpoint]) -> None:
+    def __init__(self, path: str, methods: dict[str, Endpoint], patience: float | None) -> None:
         self._path = path
+        self._most = None if path == BLOBS else MOST_BODY
+        self._patience = patience
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,11 +119,12 @@ class _Methods:
             allow = (b"allow", ", ".join(sorted(self._methods)).encode())
             await send_bytes(send, b"405 method not allowed", 405, b"text/plain", allow)
             return
-        started = _Started(send)
+        taken = Intake(receive, self._most, self._patience)
+        started = _Started(send, taken)
         if scope["method"] == "HEAD":
             started.bodiless = True
         try:
-            await endpoint(scope, receive, started)
+            await endpoint(scope, taken, started)
         except ClientGone:
             log.debug("%s %s: the client left", scope["method"], scope["path"])
         except TropaError as exc:
@@ -134,12 +141,15 @@ class _Methods:
 class _Started:
     """`send`, remembering whether an answer has begun: after that no status can be sent."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, taken: Intake | None = None) -> None:
         self._send = send
+        self._taken = taken
         self.begun = False
         self.bodiless = False
 
     async def __call__(self, message: Message) -> None:
+        if not self.begun and self._taken is not None and self._taken.failed:
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         self.begun = True
         if self.bodiless and message["type"] == "http.response.body":
             message = {**message, "body": b""}

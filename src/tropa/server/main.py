@@ -28,6 +28,7 @@ from tropa.runners.rundir import RunDir
 from tropa.scheduler.core import Scheduler
 from tropa.server.access import Origins
 from tropa.server.app import application
+from tropa.server.intake import connection
 from tropa.server.keys import Keys, check
 from tropa.server.listener import is_loopback, listen
 from tropa.server.log import configure
@@ -104,11 +105,13 @@ class Server:
             transfers=transfers,
             keys=Keys(settings.api_keys),
             access_log=settings.access_log,
+            patience=settings.client_timeout,
         )
         await herd.start()
         web = _Uvicorn(
             uvicorn.Config(
                 app,
+                http=connection(settings.client_timeout),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -117,7 +120,6 @@ class Server:
                 date_header=True,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=DRAIN + 5,
-                h11_max_incomplete_event_size=64 << 10,
             )
         )
         stopping = self._on_signals(web, herd, transfers)

@@ -85,6 +85,8 @@ _ERRORS = {
     "401": "An API key is required",
     "403": "The origin, the host name or the model is not allowed",
     "404": "There is no such model",
+    "408": "The request body stopped coming",
+    "413": "The request body is too large",
     "500": "The model or the engine failed",
     "501": "The engine can't do this with the model",
     "503": "The queue is full, or the server is stopping",

@@ -95,7 +95,8 @@ async def send_error(
 
 
 async def send_lines(send: Send, records: AsyncGenerator[bytes, None], *more: tuple[bytes, bytes]) -> None:
-    """A stream of JSON lines, and `more` headers. An error before the first is a status; a later one travels as the last line."""
+    """A stream of JSON lines, and `more` headers. An error before the first is a status; a later one travels as the
+    last line."""
     async with aclosing(records):
         first = await anext(records, None)  # raises before any byte is sent
         headers = [(b"content-type", NDJSON), (b"x-accel-buffering", b"no"), (b"cache-control", b"no-cache")]

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from tropa.errors import TropaError
@@ -37,6 +38,8 @@ from tropa.server.respond import (
 )
 from tropa.service.errors import InvalidRequest
 
+_COPILOT = "GitHubCopilotChat/"
+"""This client calls a model by what `general.basename` says, so it is told the name it asked for."""
 UPLOAD_PIECE = 1 << 20  # bytes gathered before a thread writes them
 
 
@@ -81,6 +84,9 @@ async def show(library: Library, scope: Scope, receive: Receive, send: Send) -> 
             options=fields.get("options"),
         )
     )
+    info = dict(shown.model_info)
+    if Headers(scope=scope).get("user-agent", "").startswith(_COPILOT):
+        info["general.basename"] = text
     answer: dict[str, Any] = {
         "license": shown.license,
         "modelfile": shown.modelfile,
@@ -89,7 +95,7 @@ async def show(library: Library, scope: Scope, receive: Receive, send: Send) -> 
         "system": shown.system,
         "details": details(model),
         "messages": [{"role": each.role, "content": each.content} for each in model.messages],
-        "model_info": shown.model_info,
+        "model_info": info,
         "projector_info": shown.projector_info,
         "tensors": shown.tensors,
         "capabilities": model.capabilities,

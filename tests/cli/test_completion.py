@@ -64,7 +64,7 @@ def completed(line: str, path: str) -> list[str]:
         ("tropa pu", ["pull", "push"]),
         ("tropa --v", ["--version"]),
         ("tropa create --q", ["--quantize"]),
-        ("tropa ls --", ["--help"]),
+        ("tropa stop --", ["--help"]),
         ("tropa help do", ["doctor"]),
         ("tropa completion ", ["bash", "zsh", "fish"]),
         ("tropa run hf", ["hf.co/me/other:Q4_K_M"]),
@@ -112,7 +112,7 @@ def test_tab_in_an_interactive_bash(names: Fake, path: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_another_shell_understands_its_script(shell: str) -> None:
     if not shutil.which(shell):
-        pytest.skip(f"{shell} is not installed")
+        pytest.skip(f"{shell} is not installed (Debian: apt-get install {shell})")
     text = completion.SCRIPTS[shell]()
     done = subprocess.run([shell, "-n"], input=text, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
@@ -120,7 +120,7 @@ def test_another_shell_understands_its_script(shell: str) -> None:
 
 def test_what_fish_offers(names: Fake, path: str) -> None:
     if not shutil.which("fish"):
-        pytest.skip("fish is not installed")
+        pytest.skip("fish is not installed (Debian: apt-get install fish)")
     script = completion.fish() + "complete -C 'tropa run tin'\ncomplete -C 'tropa pul'\n"
     done = subprocess.run(
         ["fish", "--no-config"],

@@ -129,6 +129,18 @@ def test_an_ollama_at_the_address(fake: Fake) -> None:
     assert "taken by an Ollama 0.33.0" in found.text
 
 
+def test_a_server_elsewhere_is_not_mistaken_for_a_process_here(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.replies["GET /api/version"] = as_json({"version": "0.33.0", "tropa": __version__})
+    here = address(parse_host(fake.address)).facts
+    monkeypatch.setattr("tropa.server.listener.is_loopback", lambda name: False)
+    there = address(parse_host(fake.address)).facts
+    assert there["holder"] == ""
+    if sys.platform == "linux":
+        assert here["holder"] != ""
+
+
 def test_something_else_at_the_address(fake: Fake) -> None:
     fake.replies["GET /api/version"] = Reply(b"<html>hello</html>")
     found = address(parse_host(fake.address))

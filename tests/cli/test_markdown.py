@@ -154,6 +154,13 @@ def test_a_word_that_moves_keeps_its_colours() -> None:
     )
 
 
+def test_a_text_without_blanks_stays_cheap_and_whole() -> None:
+    text = "日本語" * 2000
+    assert shown(text).replace("\n", "") == text
+    text = "0123456789abcdef" * 1000
+    assert shown(text).replace("\n", "") == text
+
+
 def test_code_is_never_wrapped() -> None:
     line = "word " * 40 + "\n"
     assert line in shown(f"```\n{line}```\n")

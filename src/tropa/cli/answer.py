@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, TextIO
 
 from tropa.cli import terminal
@@ -37,7 +39,9 @@ class Printer:
         self._wrapper = Wrapper(terminal.width(out)) if wrap and self._terminal else None
         self._markdown = None if raw or not self._grey or terminal.is_plain() else Markdown()
         self._style = ""
-        self._word: list[Span] = []  # the letters of the word that is being written
+        self._word = deque[Span](
+            maxlen=terminal.width(out)
+        )  # the last letters since a blank: they may have to move
         self._hide_thinking = hide_thinking
         self._thinking = False
         self._line_open = False
@@ -100,11 +104,14 @@ class Printer:
     def _wrapped(self, wrapper: Wrapper, char: str, style: str) -> str:
         """As `Wrapper` says, a word that moves to the next line in the colours that it had."""
         shown = wrapper.feed(char)
-        self._word = [] if char in " \t\n" else [*self._word, Span(char, style)]
+        if char in " \t\n":
+            self._word.clear()
+        else:
+            self._word.append(Span(char, style))
         moves, line_end, word = shown.rpartition("\n")
         if shown == char or not line_end:
             return self._styled(shown, style)
-        moving = self._word[len(self._word) - len(word) :]
+        moving = islice(self._word, len(self._word) - len(word), None)
         head = self._styled("", "") + moves + line_end
         return head + "".join(self._styled(letter.text, letter.style) for letter in moving)
 

@@ -86,11 +86,11 @@ def address(host: Host) -> Finding:
             "address", Level.OK, f"{host.url} is free; 'tropa serve' would listen there", "", facts
         )
     except ClientError as error:
-        who = holder(host.port)
+        who = holder(host.port) if _is_here(host.host) else ""
         facts |= {"in_use": True, "holder": who}
         text = f"{host.url} is taken by {who or 'another program'}, which is no such server ({error})"
         return Finding("address", Level.BROKEN, text, "stop it, or set OLLAMA_HOST to another port", facts)
-    who = holder(host.port)
+    who = holder(host.port) if _is_here(host.host) else ""
     facts |= {"in_use": True, "holder": who, "tropa": answer.get("tropa"), "version": answer.get("version")}
     by = f", {who}" if who else ""
     if (running := answer.get("tropa")) is None:
@@ -102,6 +102,13 @@ def address(host: Host) -> Finding:
         advice = f"restart it to get {__version__}"
         return Finding("address", Level.NOTE, f"{text}; this is {__version__}", advice, facts)
     return Finding("address", Level.OK, text, "", facts)
+
+
+def _is_here(name: str) -> bool:
+    """Whether the port is one of this machine's."""
+    from tropa.server.listener import is_loopback
+
+    return is_loopback(name) or name in {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
 def report(found: list[Finding], *, colours: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.support.processes import until
 from tropa.library.bundled import packaged
 
 QUESTION, ANSWER = "What is the capital of France?", "The capital of France is Paris."
@@ -107,3 +109,25 @@ def test_force_replaces_the_file(run: Run, tmp_path: Path) -> None:
     assert run("export", "--force", "tiny", "x.tar").status == 0
     with tarfile.open(tmp_path / "x.tar") as tar:
         assert tar.getnames()[:2] == ["oci-layout", "index.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_that_is_ended_leaves_nothing(number: signal.Signals, run: Run, tmp_path: Path) -> None:
+    run("export", "tiny", "tiny.tar")
+    data = (tmp_path / "tiny.tar").read_bytes()
+    taking = subprocess.Popen(
+        [sys.executable, "-m", "tropa", "import", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert taking.stdin is not None
+    with taking.stdin:
+        taking.stdin.write(data[:-2560])  # the weights are whole, and the next member is not
+        taking.stdin.flush()
+        blobs = tmp_path / "models/blobs"
+        until(lambda: blobs.is_dir() and any(blobs.glob("sha256-*")), "the weights are there")
+        taking.send_signal(number)
+        assert taking.wait(timeout=30) == 128 + number
+    assert taking.stderr is not None
+    assert taking.stderr.read() == b""
+    taking.stderr.close()
+    assert [*blobs.iterdir()] == []
+    assert [*(tmp_path / "models/.tropa/claims").iterdir()] == []

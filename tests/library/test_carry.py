@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,7 +27,7 @@ from tropa.library.carry.errors import CannotExport, CannotImport
 from tropa.library.carry.export import Export, export
 from tropa.library.carry.load import Imported, contents, take
 from tropa.library.carry.tar import header, padding
-from tropa.library.errors import DamagedModel, InvalidManifest, ModelNotFound
+from tropa.library.errors import DamagedModel, InvalidManifest, ModelNotFound, StoreUnusable
 from tropa.library.library import Library
 from tropa.library.name import Name
 from tropa.library.status import Status
@@ -481,6 +482,15 @@ def test_a_blob_is_not_removed_while_it_is_exported(full: Library) -> None:
     full.store.forget(set(full.store.mentioned()))  # nothing that is needed goes
     assert broken(full.store) == []
     assert take_from(full, out.getvalue())[0].name == Name.parse("three")
+
+
+def test_a_folder_that_may_only_be_read_can_be_exported_from_and_not_imported_to(full: Library) -> None:
+    whole = tar_of(full, "one")
+    shutil.rmtree(full.store.home)
+    full.store.home.write_bytes(b"")  # no lock and no claim can be made there, whoever asks
+    assert tar_of(full, "one") == whole
+    with pytest.raises(StoreUnusable, match="cannot use the model folder"):
+        take_from(full, whole)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")

@@ -5,9 +5,12 @@ Both work on the model folder itself, with its locks: no server is needed, and o
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO, Self
 
 from tropa.cli import terminal
@@ -37,11 +40,11 @@ def export_models(call: Call) -> int:
             raise UsageError(
                 "a tar is nothing to look at", hint="send it on to a file or a program with > or |"
             )
-        with Export(library, names) as models, _Bars() as bars:
+        with _leaving_nothing(), Export(library, names) as models, _Bars() as bars:
             _write_out(models, bars)
             written = models.names
     else:
-        with _Bars() as bars:
+        with _leaving_nothing(), _Bars() as bars:
             written = export(library, names, Path(file), bars.show, force=call.on("force"))
     where = "standard output" if file == _STREAM else f"'{file}'"
     for name in written:
@@ -61,6 +64,25 @@ def _check_is_file(library: Library, file: str) -> None:
             )
 
 
+@contextmanager
+def _leaving_nothing() -> Iterator[None]:
+    """`kill` and a closed terminal are ways out like Ctrl-C: unfinished files go first."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _write_out(models: Export, bars: _Bars) -> None:
     try:
         models.write(sys.stdout.buffer, bars.show)
@@ -77,7 +99,7 @@ def import_models(call: Call) -> int:
         if wanted is not None:
             raise UsageError("--list takes no name")
         return _list(file)
-    with _opened(file) as source, _Bars() as bars:
+    with _opened(file) as source, _leaving_nothing(), _Bars() as bars:
         imported = take(_library(), source, bars.show, wanted)
     for model in imported:
         what = "is here already" if model.was_here else "imported"

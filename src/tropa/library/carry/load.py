@@ -130,6 +130,7 @@ class _Taking:
             return
         self._check_space(size)
         self._tell(Status(message, str(digest), size, 0))
+        self._created.add(digest)  # first: a signal may come right after the blob has its name
         try:
             with self._blobs.writer(digest) as writer:
                 for chunk in chunks:
@@ -138,8 +139,8 @@ class _Taking:
                 stored = writer.commit()
         except DigestMismatch as error:
             raise _damaged(error.expected, error.got) from error
-        if stored.created:
-            self._created.add(digest)
+        if not stored.created:
+            self._created.discard(digest)
 
     def finish(self, found: Layout, models: list[tuple[Name, Carried]]) -> None:
         """What looked like a manifest and is a layer; and a look into the configs."""

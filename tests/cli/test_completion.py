@@ -109,6 +109,13 @@ def test_tab_in_an_interactive_bash(names: Fake, path: str, tmp_path: Path) -> N
         os.close(ours)
 
 
+def test_what_wants_a_file_is_completed_with_files() -> None:
+    line = next(each for each in completion.bash().splitlines() if 'flags="--list --help' in each)
+    assert "words=files" in line
+    assert "from import' -F" in completion.fish()
+    assert "'*:file:_files'" in completion.zsh()
+
+
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 def test_another_shell_understands_its_script(shell: str) -> None:
     if not shutil.which(shell):

@@ -55,10 +55,12 @@ def _stored() -> list[str]:
 
 
 def _words(command: Command) -> str:
-    """What its arguments may be: `models`, `model` for the first one only, `commands`, `shells`, or nothing."""
+    """What its arguments may be: `models`, `model` for the first one only, `shells`, `files`, or nothing."""
     if command.name == "completion":
         return "shells"
     first = command.arguments.split(" ")[0]
+    if first.startswith("FILE"):
+        return "files"
     if first not in {"MODEL", "MODEL...", "SOURCE"}:
         return ""
     return "models" if first == "MODEL..." else "model"
@@ -125,6 +127,9 @@ _tropa() {{
     elif [[ -n $before && $valued == *" $before "* ]]; then
         compopt -o default 2> /dev/null
         return
+    elif [[ $words == files && $current != -* ]]; then
+        compopt -o default 2> /dev/null
+        return
     elif [[ $current == -* ]]; then
         choices=$flags
     elif [[ $words == shells && $count == 0 ]]; then
@@ -173,6 +178,7 @@ def zsh() -> str:
         rest = {
             "models": "'*:model:_tropa_models'",
             "model": "'1:model:_tropa_models' '*: :'",
+            "files": "'*:file:_files'",
             "shells": f"'1:shell:({' '.join(SCRIPTS)})'",
         }.get(_words(command), "'*: :'")
         flags = " ".join(each for flag in command.all_flags for each in _zsh_flag(flag))
@@ -238,6 +244,8 @@ def fish() -> str:
         match _words(command):
             case "models" | "model":
                 lines.append(f"{inside} -a '(tropa completion --models 2> /dev/null)'")
+            case "files":
+                lines.append(f"{inside} -F")
             case "shells":
                 lines.append(f"{inside} -a '{' '.join(SCRIPTS)}'")
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from typing import Any
 
@@ -17,6 +18,7 @@ log = logging.getLogger("tropa.access")
 
 LONGEST = 200  # characters of a path
 _MILLION = 1_000_000
+_PLAIN = re.compile(r"[!#-<>-~]+")  # what is printable, but no blank, quote or equals sign
 QUIET = ("/", "/metrics")  # asked by machines, all day long
 
 
@@ -82,9 +84,9 @@ def _text(exchange: Exchange) -> None:
 
 def _word(value: object) -> str:
     """Quoted where it could be taken for more than one word."""
-    text = str(value)
-    plain = text.isascii() and text.isprintable() and text and not set(' "=') & set(text)
-    return text if plain else json.dumps(text)
+    if not isinstance(value, str):
+        return str(value)
+    return value if _PLAIN.fullmatch(value) else json.dumps(value)
 
 
 def _ms(nanoseconds: int) -> float:

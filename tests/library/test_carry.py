@@ -201,6 +201,12 @@ def test_the_bundled_model_can_be_carried_and_is_no_copy_where_it_is_bundled(
     assert elsewhere.find("tiny").id == furnished.find("tiny").id
 
 
+def test_a_sender_comes_to_its_end_though_the_rest_is_padding(full: Library, library: Library) -> None:
+    source = piped(tar_of(full, "one") + bytes(1 << 20))
+    take(library, source, silent)
+    assert source.read() == b""
+
+
 def test_a_name_that_is_given_counts_if_there_is_one_model(full: Library, library: Library) -> None:
     assert str(take_from(library, tar_of(full, "one"), "me/mine")[0].name) == "me/mine:latest"
     assert [str(model.name) for model in library.models()] == ["me/mine:latest"]

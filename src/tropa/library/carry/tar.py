@@ -115,6 +115,8 @@ class Tar:
         if not block or (block == bytes(BLOCK) and not first):
             if self._long:
                 raise CannotImport("the tar ends after an extended header: it was cut off")
+            while self._skip is None and self._take(CHUNK):
+                pass  # whoever sends it is to come to its end, and not to be told that nobody listens
             return None
         if len(block) < BLOCK and not first:
             raise CannotImport("the tar ends in the middle of a header: it was cut off")

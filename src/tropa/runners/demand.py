@@ -10,10 +10,11 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from tropa.gguf import GGUF, read
+from tropa.gguf import GGUF
 from tropa.gguf import memory as sizes
 from tropa.gguf.errors import UnreadableFile
 from tropa.gguf.projector import projector_bytes
+from tropa.gguf.recent import recent
 from tropa.gguf.shape import LayerShape, ModelShape, shape
 from tropa.gguf.weights import layer_of, prefers_copy, residence, weights
 from tropa.scheduler.demand import Compute, Demand, Layer
@@ -67,7 +68,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=1024)
 def _maps(path: Path, stamp: tuple[int, int]) -> bool:
-    return not prefers_copy(read(path))
+    return not prefers_copy(recent.read(path))
 
 
 @lru_cache(maxsize=1024)
@@ -79,13 +80,13 @@ def _demand(
     flash_attention: bool,
     stamps: tuple[tuple[int, int], ...],
 ) -> Demand:
-    gguf = read(path)
+    gguf = recent.read(path)
     model = shape(gguf)
     parts = weights(gguf, len(model.layers))
     layers = list(parts.layers)
     for adapter in adapters:
-        _add_adapter(layers, read(adapter))
-    beside = sum(projector_bytes(read(file)) for file in projectors) + parts.projector
+        _add_adapter(layers, recent.read(adapter))
+    beside = sum(projector_bytes(recent.read(file)) for file in projectors) + parts.projector
     cpu, gpu, host = _computes(gguf, model, flash_attention)
     rearranged_head = residence(gguf, mmap=False).own + parts.projector - parts.total
     return Demand(
@@ -150,7 +151,7 @@ def _output(model: ModelShape) -> tuple[float, float]:
 
 @lru_cache(maxsize=1024)
 def _reserve(path: Path, cache_type: str, stamp: tuple[int, int]) -> int:
-    return _checkpoints(shape(read(path)), cache_type)
+    return _checkpoints(shape(recent.read(path)), cache_type)
 
 
 def checkpoint_reserve(path: Path, cache_type: str) -> int:

@@ -21,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.library.making import broken, files, gguf, make, unused
+from tests.gguf.raw import STRING, U32, Raw, RawTensor, key
+from tests.library.making import broken, files, gguf, make, unused, upload
 from tropa.errors import TropaError
 from tropa.library.bundled import Bundled
 from tropa.library.check import Check
@@ -68,6 +69,34 @@ def spoil(root: Path) -> None:
         os.utime(path, (time.time() - 2 * PARTIAL_KEPT,) * 2)
 
 
+def adopt(at: Library) -> object:
+    """A file that never changes becomes a blob by its second name, one that may by a copy."""
+    assert at.bundled is not None
+    at.store.blobs.adopt(at.bundled.path, immutable=True)
+    own = at.store.root.parent / "own.gguf"
+    own.write_bytes(gguf(tensors=6))
+    return at.store.blobs.adopt(own)
+
+
+def join(at: Library) -> object:
+    """A model that comes in two files."""
+    parts = {f"m-0000{number + 1}-of-00002.gguf": upload(at, part(number, 2)) for number in range(2)}
+    return make(at, "new", files=parts, system="hello")
+
+
+def part(number: int, count: int) -> bytes:
+    """One file of a split model, with one of its tensors."""
+    own = {"split.no": number, "split.count": count, "split.tensors.count": count}
+    keys = [key("general.architecture", STRING, "llama")] * (number == 0)
+    keys += [key(name, U32, value) for name, value in own.items()]
+    return Raw(keys, [RawTensor(f"t{number}", (8, 4), 0, 0)], bytes(128)).encode()
+
+
+def remove_and_restore(at: Library) -> object:
+    at.delete("tiny")
+    return at.restore(Name.parse("tiny"))
+
+
 def mend(at: Library) -> None:
     check = Check(at)
     check.run()
@@ -80,11 +109,14 @@ SCENARIOS: dict[str, Callable[[Library], object]] = {
     "create over": lambda at: make(at, "old", gguf(tensors=4), system="hello"),
     "create from": lambda at: make(at, "new", base="old", system="hello"),
     "create from bundled": lambda at: make(at, "new", base="tiny", system="hello"),
+    "create from parts": join,
+    "adopt": adopt,
     "copy": lambda at: at.copy("keep", "me/new:x"),
     "copy over": lambda at: at.copy("keep", "old"),
     "copy bundled": lambda at: at.copy("tiny", "new"),
     "delete": lambda at: at.delete("old"),
     "delete bundled": lambda at: at.delete("tiny"),
+    "delete bundled, restore": remove_and_restore,
     "prune": lambda at: at.open(),
     "repair": mend,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,13 +96,14 @@ def test_a_chats_line_says_where_its_time_went(server: Server, stream: bool) -> 
     assert "cut" not in line
 
 
-def test_who_left_has_a_line_too(server: Server) -> None:
-    endless = {"model": "tiny", "prompt": "Hi", "options": {"num_predict": -1}}
+def test_who_left_has_a_line_too(server: Server, slow_model: Path) -> None:
+    server.create("slow", slow_model)
+    endless = {"model": "slow", "prompt": "Hi", "options": {"num_predict": -1}}
     headers = {"X-Request-Id": "left"}
     with server.asking("POST", "/api/generate", {**endless, "stream": False}, headers):
-        until(lambda: server.busy("tiny:latest") == 1, "it is worked on")
+        until(lambda: server.busy("slow:latest") == 1, "it is worked on")
     line = line_of(server, "left")
-    assert (line["status"], line["cut"], line["model"]) == (CLIENT_GONE, True, "tiny:latest")
+    assert (line["status"], line["cut"], line["model"]) == (CLIENT_GONE, True, "slow:latest")
 
 
 def test_a_path_cannot_break_the_line(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,17 +55,16 @@ def test_who_does_not_ask_is_told_nothing(server: Server, path: str) -> None:
     assert "explain" not in final(server, path, {"Tropa-Explain": "1"}, explain=False)
 
 
-def test_a_load_and_a_wait_are_told_apart(server: Server) -> None:
-    server.post("/api/generate", model="tiny", keep_alive=0)
-    until(lambda: not server.ps(), "the model is unloaded")
-    cold = final(server, "/api/chat", explain=True)["explain"]
+def test_a_load_and_a_wait_are_told_apart(server: Server, slow_model: Path) -> None:
+    server.create("slow", slow_model)
+    cold = final(server, "/api/chat", model="slow", explain=True)["explain"]
     assert cold["load_ns"] > cold["queue_ns"]
-    endless = {"model": "tiny", "prompt": "Hi", "options": {"num_predict": -1, "temperature": 0}}
-    body = {**BODIES["/api/chat"], "explain": True, "stream": False}
+    endless = {"model": "slow", "prompt": "Hi", "options": {"num_predict": -1, "temperature": 0}}
+    body = {**BODIES["/api/chat"], "model": "slow", "explain": True, "stream": False}
     with server.asking("POST", "/api/generate", endless) as holder:
-        until(lambda: server.busy("tiny:latest") == 1, "the slot is taken")
+        until(lambda: server.busy("slow:latest") == 1, "the slot is taken")
         with server.asking("POST", "/api/chat", body) as waiter:
-            until(lambda: server.ps()["tiny:latest"]["waiting"] == 1, "the second waits")
+            until(lambda: server.ps()["slow:latest"]["waiting"] == 1, "the second waits")
             holder.close()
             queued = whole(waiter).json["explain"]
     assert queued["load_ns"] == 0

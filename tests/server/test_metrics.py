@@ -88,15 +88,15 @@ def test_the_herd_is_pictured(server: Server) -> None:
     assert value(found, "tropa_queue_requests") == 0
 
 
-def test_who_works_and_who_waits_is_seen_from_outside() -> None:
-    endless = {"model": "tiny", "prompt": "Hi", "options": {"num_predict": -1, "temperature": 0}}
+def test_who_works_and_who_waits_is_seen_from_outside(slow_model: Path) -> None:
+    endless = {"model": "slow", "prompt": "Hi", "options": {"num_predict": -1, "temperature": 0}}
     with short_folder() as folder, serving(folder, OLLAMA_NUM_PARALLEL="1") as server:
-        server.request("POST", "/api/generate", {"model": "tiny"})
+        server.create("slow", slow_model)
         with server.asking("POST", "/api/generate", endless), server.asking("POST", "/api/generate", endless):
             until(
                 lambda: (
                     (now := scraped(server))
-                    and value(now, "tropa_runner_slots_busy", model="tiny:latest") == 1
+                    and value(now, "tropa_runner_slots_busy", model="slow:latest") == 1
                     and value(now, "tropa_queue_requests") == 1
                 ),
                 "one works and one waits",

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -113,8 +114,8 @@ class Herd:
         self._runners: dict[int, Runner] = {}
         self._loads: dict[int, tuple[actions.Load, Loadable]] = {}
         self._uses: dict[int, int] = {}
-        self._began: dict[int, float] = {}
-        self._ready: dict[int, float] = {}
+        self._began: dict[int, int] = {}
+        self._ready: dict[int, int] = {}
         self._granted: set[int] = set()
         self._unload: dict[int, asyncio.Event] = {}
         self._lives: set[asyncio.Task[None]] = set()
@@ -157,7 +158,7 @@ class Herd:
         if self._stopping:
             raise _shutting_down()
         number = next(self._numbers)
-        asked = self._now()
+        asked = time.monotonic_ns()  # the loop's own time is a millisecond coarse
         granted: asyncio.Future[actions.Grant] = asyncio.get_running_loop().create_future()
         self._waiting[number] = granted
         self._models[model.demand.key] = model
@@ -187,11 +188,11 @@ class Herd:
             self._release(number)
             self._count_use(grant.runner)
 
-    def _waited(self, number: int, asked: float) -> tuple[int, int]:
+    def _waited(self, number: int, asked: int) -> tuple[int, int]:
         """Nanoseconds since `asked`, and how many of them a runner took to load."""
-        now = self._now()
+        now = time.monotonic_ns()
         began, ready = self._began.get(number, now), self._ready.get(number, now)
-        return int((now - asked) * 1e9), int(max(0.0, ready - max(began, asked)) * 1e9)
+        return now - asked, max(0, ready - max(began, asked))
 
     def unload(self, key: str) -> None:
         """Let a model go when its requests have ended."""
@@ -230,7 +231,7 @@ class Herd:
             case actions.Load():
                 log.info("loading %s: %s", action.name, action.why)
                 self._unload[action.runner] = asyncio.Event()
-                self._began[action.runner] = self._now()
+                self._began[action.runner] = time.monotonic_ns()
                 life = asyncio.create_task(self._life(action, self._models[action.key]))
                 self._lives.add(life)
                 life.add_done_callback(self._lived)
@@ -369,7 +370,7 @@ class Herd:
         _, measured = await self._launcher.measure({number: runner})
         usage = next((usage for usage in measured if usage.runner == number), Usage(number, {}))
         self._launcher.remember(load, model, usage)
-        self._ready[number] = self._now()
+        self._ready[number] = time.monotonic_ns()
         self._tell(
             events.Loaded(
                 self._now(), number, load.placement.context, load.placement.slots, usage.bytes, usage.mapped

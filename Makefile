@@ -14,7 +14,7 @@ demo: $(VENV)/.runtime  ## Start a server, ask the bundled model, show what runs
 	@echo "== demo: a server of its own on a free port, with the bundled model 'tiny'"
 	@$(RUN) scripts/demo.py
 
-test: $(VENV)/.develop $(VENV)/.apart build/node/.installed  ## Run all tests
+test: $(VENV)/.develop $(VENV)/.apart build/node/.installed $(VENV)/.shells  ## Run all tests
 	@echo "== test: pytest over tests/"
 	@$(RUN) -m pytest $(ARGS)
 
@@ -77,6 +77,15 @@ build/node/.installed: tests/clients/node/package.json tests/clients/node/packag
 		mkdir -p build/node && cp $^ build/node && cd build/node \
 		&& npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch .installed; \
 	else echo "== no npm here: the tests of clients from npm will be skipped (Debian: apt-get install nodejs npm)"; fi
+
+$(VENV)/.shells: $(VENV)/.develop
+	@if command -v zsh >/dev/null && command -v fish >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "== setting up the shells that completion is tested in"; \
+		{ apt-get install -qq -y --no-install-recommends zsh fish || { apt-get update -qq \
+		&& apt-get install -qq -y --no-install-recommends zsh fish; }; } >/dev/null 2>&1 && touch $@ \
+		|| echo "== zsh and fish could not be installed: their tests will be skipped"; \
+	else echo "== no zsh or fish here: their tests will be skipped (Debian: apt-get install zsh fish)"; fi
 
 $(VENV)/.train: $(VENV)/.runtime
 	@echo "== setting up what training needs"

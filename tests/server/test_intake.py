@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from starlette.types import Message
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from tests.support.places import short_folder
 from tests.support.processes import patience
 from tests.support.server import Server, serving
-from tropa.server.intake import MOST_HEAD, Intake, TooLarge
+from tropa.server.intake import MOST_HEAD, Intake, TooLarge, connection
 
 SECONDS = 0.5
 
@@ -104,6 +108,35 @@ def test_a_head_without_end_is_cut_off(server: Server) -> None:
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             connection.sendall(b"a" * 200 * MOST_HEAD)
     assert server.get("/").status == 200
+
+
+async def test_who_takes_nothing_of_the_answer_is_let_go() -> None:
+    gone = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """An answer without end, and an ear for the client's leaving."""
+
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            gone.set()
+
+        watching = asyncio.create_task(watch())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not gone.is_set():
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        await watching
+
+    kind = connection(0.05)
+    config = uvicorn.Config(app, http=kind, log_config=None, lifespan="off", ws="none")
+    config.load()
+    made = partial(kind, config=config, server_state=ServerState(), app_state={})
+    async with await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            async with asyncio.timeout(patience(20)):
+                await gone.wait()
 
 
 async def test_a_body_beyond_all_measure_is_refused() -> None:

@@ -13,6 +13,8 @@ from tropa.errors import TropaError
 MOST_HEAD = 64 << 10  # bytes of a request's first line and headers; noticed at the latest one read beyond it
 MOST_BODY = 256 << 20  # bytes of a body; a file that is uploaded may have any number
 
+DEAF = 5  # times the patience: a client that takes nothing of its answer for so long has lost interest
+
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -59,13 +61,15 @@ class Intake:
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection. It has `patience` seconds for the head of each request; None: for ever."""
+    """One client's connection. It has `patience` seconds for the head of each request, and DEAF times that to take
+    something of its answer once all buffers are full; None: for ever."""
 
     patience: float | None = None
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._deadline: asyncio.TimerHandle | None = None
+        self._full: asyncio.TimerHandle | None = None
         self._head = 0
         self._in_head = True
 
@@ -75,7 +79,17 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._drained()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.patience is not None:
+            self._full = self.loop.call_later(self.patience * DEAF, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._drained()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -107,6 +121,11 @@ class Connection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _drained(self) -> None:
+        if self._full is not None:
+            self._full.cancel()
+            self._full = None
 
     def _late(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:

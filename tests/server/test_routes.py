@@ -138,4 +138,4 @@ def test_the_requests_content_type_and_accept_are_never_looked_at(server: Server
 
 def test_no_headers_say_what_we_are_made_of(server: Server) -> None:
     names = {name.lower() for name in server.get("/api/tags").headers}
-    assert names == {"date", "content-type", "content-length"}
+    assert names == {"date", "content-type", "content-length", "x-request-id"}

@@ -22,7 +22,7 @@ from tropa.server.intake import MOST_BODY, Intake
 from tropa.server.journal import Journal
 from tropa.server.keys import Door, Keys
 from tropa.server.metrics import Metrics
-from tropa.server.native import catalog, embedding, inference, planning, reranking, running, transfer
+from tropa.server.native import account, catalog, embedding, inference, planning, reranking, running, transfer
 from tropa.server.native.files import files
 from tropa.server.openai import routes as openai
 from tropa.server.openai.errors import OPENAI
@@ -81,6 +81,13 @@ def application(
         ("POST", BLOBS, models(catalog.post_blob)),
         ("POST", "/api/copy", models(catalog.copy)),
         ("DELETE", "/api/delete", models(catalog.delete)),
+        ("GET", "/api/status", account.status),
+        ("POST", "/api/me", account.me),
+        ("POST", "/api/signout", account.sign_out),
+        ("DELETE", "/api/user/keys/{key}", account.sign_out),
+        ("GET", "/api/experimental/model-recommendations", account.recommendations),
+        ("POST", "/api/experimental/web_search", account.web_search),
+        ("POST", "/api/experimental/web_fetch", account.web_fetch),
         ("GET", "/metrics", metrics.scrape),
         *openai.routes(service),
         *anthropic.routes(service),

@@ -68,3 +68,15 @@ def test_a_missing_file_is_said_to_be_missing(server: Server) -> None:
         assert "    system    missing    " in file_listing(server.get("/api/files").json, "terse")
     finally:
         path.write_bytes(content)
+
+
+def test_a_second_name_outside_the_folder_is_said(server: Server, tmp_path: Path) -> None:
+    path = Path(files(server)["plain:latest"]["model"]["path"])
+    assert "sharing" not in files(server)["plain:latest"]["model"]
+    try:
+        (path.parents[2] / "outside.gguf").hardlink_to(path)
+        assert files(server)["terse:latest"]["model"]["sharing"] == "hard link"
+        text = file_listing(server.get("/api/files").json, "plain")
+        assert "        its bytes are those of another file (hard link)\n" in text
+    finally:
+        (path.parents[2] / "outside.gguf").unlink(missing_ok=True)

@@ -48,6 +48,8 @@ def _model(model: dict[str, Any]) -> str:
         text += line.rstrip() + "\n"
         if others := file.get("shared_with"):
             text += f"{_INDENT * 2}shared with {', '.join(others)}\n"
+        if how := file.get("sharing"):
+            text += f"{_INDENT * 2}its bytes are those of another file ({how})\n"
     return text
 
 

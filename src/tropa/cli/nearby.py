@@ -19,16 +19,17 @@ from tropa.settings import Settings
 
 def shared(file: BufferedReader, digest: str, server: Client) -> bool:
     """Whether the server has these bytes now. False, and nothing left behind, where it cannot be done."""
-    blobs = _folder() / "blobs"
-    if not _here(server.host.host) or not os.access(blobs, os.W_OK):
+    folder = _folder()
+    blobs = folder / "blobs"  # in a new folder, the first model makes it
+    if not _here(server.host.host) or not os.access(blobs if blobs.exists() else folder, os.W_OK):
         return False
     from tropa.errors import TropaError
-    from tropa.library.blobs import Blobs
     from tropa.library.digest import Digest
+    from tropa.library.store import Store
 
-    store = Blobs(blobs)
+    store = Store(folder)
     try:
-        with store.writer(Digest.parse(digest)) as writer:
+        with store.blobs.writer(Digest.parse(digest)) as writer:
             if not writer.clone(file):
                 return False
             stored = writer.commit()
@@ -37,8 +38,8 @@ def shared(file: BufferedReader, digest: str, server: Client) -> bool:
     if server.has_blob(digest):
         return True
     if stored.created:  # it keeps its models elsewhere
-        with contextlib.suppress(OSError):
-            store.path(stored.digest).unlink()
+        with contextlib.suppress(TropaError):
+            store.forget({stored.digest})
     return False
 
 

@@ -13,6 +13,7 @@ from tropa.library.digest import Digest
 from tropa.library.library import Library
 from tropa.library.manifest import Manifest
 from tropa.library.name import Name
+from tropa.library.sharing import Sharing, sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class File:
     missing: bool = False
     others: tuple[Name, ...] = ()
     """The other models that use it."""
+    sharing: Sharing | None = None
+    """Its bytes are another file's too: one outside the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,6 @@ def _files(library: Library, made: Manifest) -> Iterator[File]:
 
 def _file(kind: str, digest: Digest, path: Path, size: int) -> File:
     try:
-        return File(kind, digest, path, path.stat().st_size)
+        return File(kind, digest, path, path.stat().st_size, sharing=sharing(path))
     except OSError:
         return File(kind, digest, path, size, missing=True)

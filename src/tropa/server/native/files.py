@@ -31,5 +31,6 @@ def _file(file: File) -> dict[str, Any]:
         "size": file.size,
         "path": str(file.path),
         "shared_with": [name.short for name in file.others],
+        **({"sharing": file.sharing.value} if file.sharing else {}),
         **missing,
     }

@@ -14,7 +14,7 @@ from tropa.library import manifest
 from tropa.library.digest import Digest
 from tropa.library.errors import BlobNotFound, StoreUnusable
 from tropa.library.name import Name
-from tropa.library.prune import CORRUPT, PARTIAL_KEPT, YOUNG, prune
+from tropa.library.prune import CORRUPT, PARTIAL_KEPT, UNLOCKED, YOUNG, abandoned, prune
 from tropa.library.store import Store
 
 X, Y = Name.parse("x"), Name.parse("y")
@@ -234,6 +234,40 @@ def test_a_file_that_somebody_is_writing_is_no_leftover_however_old(store: Store
         age(store, 2 * YOUNG)
         prune(store)
         assert writer.commit().created
+
+
+def test_what_a_killed_writer_left_goes_after_a_minute(store: Store) -> None:
+    """It may be as large as a model. Other programs lock nothing, so theirs stay for the hour."""
+    store.blobs.put_bytes(b"x")
+    for name in (".tropa-left", "sha256-123456"):
+        (store.blobs.folder / name).write_bytes(b"half a model")
+    with store.blobs.writer() as writer:
+        writer.write(b"slow")
+        age(store, UNLOCKED - 10)
+        prune(store)
+        assert (store.blobs.folder / ".tropa-left").exists()
+        age(store, 20)
+        prune(store)
+        assert not (store.blobs.folder / ".tropa-left").exists()
+        assert (store.blobs.folder / "sha256-123456").exists()
+        assert writer.commit().created
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are not kept over a rename there")
+def test_a_blob_is_locked_by_its_writer_until_it_has_its_name(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        assert not abandoned(Path(source))
+        rename(source, target)
+        renamed.append(target)
+
+    renamed: list[Path] = []
+    monkeypatch.setattr(os, "replace", replace)
+    store.blobs.put_bytes(b"x")
+    assert renamed == [store.blobs.path(Digest.of(b"x"))]
 
 
 def test_the_old_spelling_of_blob_names_is_renamed(store: Store) -> None:

@@ -191,8 +191,9 @@ class Writer:
                     return Stored(digest, self.size, created=False)
                 self._path.chmod(0o644)
                 os.fsync(self._fd)
-                self._close()  # before the rename: Windows insists; and a young file is nobody's leftover
-                self._path.replace(target)
+                if sys.platform == "win32":  # which renames no open file
+                    self._close()
+                self._path.replace(target)  # still locked, so nobody takes it for a leftover
                 disk.sync(target.parent)
                 return Stored(digest, self.size, created=True)
         finally:

@@ -23,7 +23,7 @@ from tropa.library.errors import InvalidManifest, ModelNotFound, StoreUnusable
 from tropa.library.library import Library
 from tropa.library.manifest import Manifest
 from tropa.library.name import Name, source
-from tropa.library.prune import PARTIAL, PARTIAL_KEPT, YOUNG, abandoned
+from tropa.library.prune import PARTIAL, PARTIAL_KEPT, YOUNG, leftover
 from tropa.library.store import mentions
 
 CHUNK = 1 << 20
@@ -285,7 +285,7 @@ class Check:
             if age > PARTIAL_KEPT:
                 return Finding(Kind.STALE, path.name, "untouched for more than a week", path, size)
             return Finding(Kind.UNFINISHED, path.name, "a pull goes on from here", path, size)
-        if age <= YOUNG or not abandoned(path):
+        if not leftover(path, age):
             return Finding(Kind.RECENT, path.name, "somebody may be writing it", path, size)
         return Finding(Kind.LEFTOVER, path.name, "left by a write that was never finished", path, size)
 

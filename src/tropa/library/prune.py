@@ -24,6 +24,9 @@ from tropa.library.store import Store
 
 CORRUPT = "corrupt manifests detected, skipping prune operation.  Re-pull or delete to clear"
 YOUNG = 3600.0
+UNLOCKED = 60.0
+"""Seconds after which a temporary file of ours that nobody has locked is a leftover: its writer locks it in the
+moment it makes it. It may be as large as a model, so the room is wanted back before the hour is over."""
 PARTIAL_KEPT = 7 * 24 * 3600.0
 PARTIAL = re.compile(r"sha256-[0-9a-fA-F]{64}-partial(-\d+)?", re.ASCII)
 
@@ -82,7 +85,7 @@ def _sweep(folder: Path, needed: set[Digest], unused: bool, now: float) -> tuple
                 elif PARTIAL.fullmatch(entry.name):
                     if not unused or age <= PARTIAL_KEPT:
                         continue
-                elif age <= YOUNG or not abandoned(Path(entry.path)):
+                elif not leftover(Path(entry.path), age):
                     continue
                 Path(entry.path).unlink()
                 removed += 1
@@ -95,6 +98,12 @@ def _digest(name: str) -> Digest | None:
         return Digest.parse(name)
     except InvalidDigest:
         return None
+
+
+def leftover(path: Path, age: float) -> bool:
+    """Is a file that is neither a blob nor a partial download what a write left that was never finished?"""
+    least = UNLOCKED if path.name.startswith(disk.TEMPORARY) else YOUNG
+    return age > least and abandoned(path)
 
 
 def abandoned(path: Path) -> bool:

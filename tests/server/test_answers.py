@@ -93,6 +93,7 @@ def test_pieces_come_as_they_are_made(server: Server, path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_the_whole_object_is_the_joined_stream(server: Server, path: str) -> None:
     question = long_question().question
+    ask(server, path, question)  # so that both find the prompt in the cache
     *pieces, last = stream(server, path, question)
     whole = ask(server, path, question)
     assert text(whole) == "".join(map(text, pieces))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tropa.library.blobs import Blobs, Stored
+from tropa.library.blobs import Blobs, Stored, Writer
 from tropa.library.digest import Digest
 from tropa.library.errors import BlobNotFound, DigestMismatch, StoreUnusable
 
@@ -123,6 +123,49 @@ def test_a_file_that_never_changes_is_linked_not_copied(blobs: Blobs, tmp_path: 
     assert not blobs.adopt(file, immutable=True).created
     with pytest.raises(DigestMismatch):
         blobs.adopt(file, Digest.of(b"other"), immutable=True)
+
+
+def test_a_file_that_is_replaced_while_it_is_taken_in_is_not_linked_under_the_old_digest(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update of the program between the hashing and the linking."""
+    file, newer = tmp_path / "installed.gguf", tmp_path / "newer.gguf"
+    file.write_bytes(DATA)
+    newer.write_bytes(b"other")
+    link = os.link
+
+    def update_first(source: Path, target: Path) -> None:
+        if newer.exists():
+            newer.replace(file)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", update_first)
+    with pytest.raises(DigestMismatch):
+        blobs.adopt(file, DIGEST, immutable=True)
+    assert names(blobs) == []
+    assert blobs.adopt(file, immutable=True).digest == Digest.of(b"other")
+    assert names(blobs) == [Digest.of(b"other").file_name]
+
+
+def test_a_file_that_is_changed_while_it_is_taken_in_is_stored_as_it_was_read_or_not_at_all(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "own.gguf"
+    write = Writer.write
+
+    def then_change(writer: Writer, chunk: bytes) -> None:
+        write(writer, chunk)
+        file.write_bytes(b"changed" * len(DATA))
+
+    monkeypatch.setattr(Writer, "write", then_change)
+    for expected in (DIGEST, None):
+        file.write_bytes(DATA)
+        try:
+            stored = blobs.adopt(file, expected)
+        except DigestMismatch:
+            assert names(blobs) == []
+        else:
+            assert Digest.of(blobs.path(stored.digest).read_bytes()) == stored.digest
 
 
 def test_where_linking_fails_the_file_is_copied(

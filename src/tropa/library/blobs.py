@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from secrets import token_hex
 from tempfile import mkstemp
 from typing import Self
 
@@ -117,15 +118,22 @@ class Blobs:
         with file.open("rb") as source:
             digest = Digest(hashlib.file_digest(source, "sha256").hexdigest())
             size = source.tell()
-        if expected is not None and digest != expected:
-            raise DigestMismatch(expected, digest)
-        if self.keep(digest):
-            return Stored(digest, size, created=False)
-        disk.make(self.folder)
-        try:
-            os.link(file.resolve(), self.path(digest))
-        except OSError:
-            return None
+            if expected is not None and digest != expected:
+                raise DigestMismatch(expected, digest)
+            if self.keep(digest):
+                return Stored(digest, size, created=False)
+            disk.make(self.folder)
+            temporary = self.folder / f"{disk.TEMPORARY}{token_hex(8)}"
+            try:
+                os.link(file.resolve(), temporary)
+                # Never changed is not never replaced: an update puts another file under the same name.
+                if not os.path.samestat(temporary.stat(), os.fstat(source.fileno())):
+                    return None
+                temporary.replace(self.path(digest))
+            except OSError:
+                return None
+            finally:
+                temporary.unlink(missing_ok=True)
         disk.sync(self.folder)
         return Stored(digest, size, created=True)
 

@@ -189,7 +189,11 @@ async def test_a_slow_client_is_no_hanging_engine(serve: Serve) -> None:
     """It reads nothing until the engine has nothing left to do, and nobody takes that for hanging."""
     with serve(TROPA_SERVE_TIMEOUT="300ms", OLLAMA_NUM_PARALLEL="1") as server:
         async with server.client(buffer=4096) as slow, server.client() as client:
-            told = {"num_predict": 2500, "temperature": 5, "top_k": 0}  # a model that repeats itself is stopped
+            told = {
+                "num_predict": 2500,
+                "temperature": 5,
+                "top_k": 0,
+            }  # a model that repeats itself is stopped
             async with slow.holding("llama", logprobs=True, top_logprobs=20, options=told):
                 (engine,) = server.engines()
                 worked = -1.0

@@ -235,7 +235,10 @@ def test_words_that_are_no_text_are_shown_as_well_as_they_can_be(library: Librar
 
 def test_numbers_of_32_bits_are_shown_with_the_digits_they_have(library: Library) -> None:
     head = [key("general.architecture", STRING, "llama"), key("llama.block_count", U32, 1)]
-    numbers = [key("llama.epsilon", F32, 1e-5), key("llama.scores", ARRAY, (F32, [-1.1, 0.0, 3.4028234e38, 7.0]))]
+    numbers = [
+        key("llama.epsilon", F32, 1e-5),
+        key("llama.scores", ARRAY, (F32, [-1.1, 0.0, 3.4028234e38, 7.0])),
+    ]
     make(library, "floats", Raw(keys=[*head, *numbers], tensors=[RawTensor()], data=bytes(128)).encode())
     info = show(library.find("floats"), verbose=True).model_info
     assert info["llama.epsilon"] == 1e-5

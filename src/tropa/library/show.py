@@ -94,8 +94,7 @@ def modelfile(model: Model, *, system: str | None = None, options: Mapping[str, 
         head += f"# To build a new Modelfile based on this, replace FROM with:\n# FROM {short}\n"
     rest = {key: value for key, value in merged.items() if key not in known}
     notes = [
-        f"# PARAMETER, known to other programs: {key!a} {value!a}\n"
-        for key, value in sorted(rest.items())
+        f"# PARAMETER, known to other programs: {key!a} {value!a}\n" for key, value in sorted(rest.items())
     ]
     return f"{head}\n{Modelfile(tuple(commands))}{''.join(notes)}"
 

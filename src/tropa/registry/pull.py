@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
 
 from tropa.errors import TropaError
 from tropa.library import manifest as manifests
+from tropa.library.create import create
 from tropa.library.digest import Digest
 from tropa.library.errors import InvalidManifest, StoreUnusable
 from tropa.library.library import Library
 from tropa.library.manifest import Layer, Manifest
 from tropa.library.name import Name
+from tropa.library.recipe import Recipe
 from tropa.library.status import SUCCESS, Status
 from tropa.library.store import mentions
-from tropa.registry import content
+from tropa.registry import content, hub
 from tropa.registry.download import Downloads
-from tropa.registry.errors import NotEnoughSpace, PullFailed, RegistryError
+from tropa.registry.errors import NotEnoughSpace, PullFailed, RegistryError, Unauthorized
+from tropa.registry.hub import Hub, Part
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import Limits, Tries
 from tropa.registry.partial import progress_of
-from tropa.registry.remote import HUGGING_FACE
 from tropa.registry.repository import Repository
 from tropa.text.sizes import format_size
 
+T = TypeVar("T")
 _SHARDED = (
     "download its .gguf files, and 'tropa create' a model whose Modelfile names the first of them in FROM"
 )
@@ -41,6 +48,7 @@ class Pull:
         downloads: Downloads,
         limits: Limits,
         leaving: Leaving,
+        hub: Hub | None = None,
     ) -> None:
         self._library = library
         self._blobs = library.store.blobs
@@ -49,15 +57,20 @@ class Pull:
         self._downloads = downloads
         self._limits = limits
         self._leaving = leaving
+        self._hub = hub
 
     def statuses(self) -> Iterator[Status]:
         yield Status("pulling manifest")
-        data, found = self._manifest()
+        try:
+            data, found = self._manifest()
+        except PullFailed as error:
+            yield from self._joined(self._parts(error))
+            return
         with self._library.store.claim() as claim:
             claim.add(*found.digests())  # first claim, then look: what is here now stays here
             self._check_space(found)
             for layer in found.blobs():
-                yield from self._blob(layer)
+                yield from self._blob(layer, self._repository)
             yield Status("verifying sha256 digest")
             self._check_config(found)
             yield Status("writing manifest")
@@ -72,11 +85,68 @@ class Pull:
     def sizes(self) -> Iterator[Status]:
         """What a pull would fetch: for each blob its size, and how much of it is here. Changes nothing."""
         yield Status("pulling manifest")
-        _, found = self._manifest()
+        try:
+            _, found = self._manifest()
+        except PullFailed as error:
+            found = Manifest(layers=[part.layer for part in self._parts(error)])
         for layer in _once(found):
             here = layer.size if self._is_here(layer) else progress_of(self._blobs, layer.blob, layer.size)
             yield Status(f"{_kind(layer)} {layer.blob.hex[:12]}", layer.digest, layer.size, here)
         yield SUCCESS
+
+    def _parts(self, refused: PullFailed) -> list[Part]:
+        """The files of a model that Hugging Face's registry does not hand out because it is split.
+
+        Raises what was `refused` if it was for another reason.
+        """
+        if self._hub is None or not hub.is_split(self._repository.remote, refused.__cause__):
+            raise refused
+        plain = self._hub
+        try:
+            return self._tried(lambda: plain.parts(self._leaving))
+        except RegistryError as error:
+            self._leaving.check()
+            if error.hint is None or isinstance(error, Unauthorized):  # the key is of no use to the files
+                error.hint = _SHARDED
+            raise PullFailed(error) from error
+
+    def _joined(self, parts: list[Part]) -> Iterator[Status]:
+        """The files of a split model, and then the model that they are together. The files go again."""
+        assert self._hub is not None
+        store, found = self._library.store, Manifest(layers=[part.layer for part in parts])
+        listed = [str(part.digest) for part in parts]
+        if self._is_made_of(listed):
+            yield SUCCESS
+            return
+        with store.claim() as claim:
+            claim.add(*found.digests())
+            self._check_space(found, found.size)
+            for layer in _once(found):
+                yield from self._blob(layer, self._hub)
+            yield Status("verifying sha256 digest")
+            files = {part.file: part.digest for part in parts}
+            made = Recipe(name=self._name, files=files, info={hub.PARTS: listed})
+            with closing(create(self._library, made)) as statuses:  # what is half joined goes at once
+                for status in statuses:
+                    self._leaving.check()
+                    if status != SUCCESS:
+                        yield status
+        if self._library.prune:
+            store.forget(set(found.digests()))
+        yield SUCCESS
+
+    def _is_made_of(self, parts: list[str]) -> bool:
+        """Whether the model that has the name now was joined of just these files, and is whole."""
+        try:
+            before = self._library.store.find(self._name)
+            known = manifests.parse(self._library.store.read(before.path)) if before else Manifest()
+            if known.config is None or len(known.layers or ()) != 1:
+                return False
+            config = msgspec.json.decode(self._blobs.read(known.config.blob, manifests.CONFIG_LIMIT))
+        except (TropaError, ValueError, RecursionError):
+            return False
+        same = isinstance(config, dict) and config.get(hub.PARTS) == parts
+        return same and all(self._is_here(layer) for layer in known.blobs())
 
     def _manifest(self) -> tuple[bytes, Manifest]:
         remote = self._repository.remote
@@ -85,26 +155,27 @@ class Pull:
             return content.model_of(data, f"{remote.url}/manifests/{remote.reference}", self._fetched)
         except (RegistryError, InvalidManifest) as error:
             self._leaving.check()
-            if remote.host.lower() in HUGGING_FACE and "sharded" in str(error).lower():
-                error.hint = _SHARDED
             raise PullFailed(error) from error
 
     def _fetched(self, reference: str) -> bytes:
+        return self._tried(lambda: self._repository.manifest(reference, self._leaving))
+
+    def _tried(self, ask: Callable[[], T]) -> T:
         # Somebody may be waiting at a terminal, with a name that has a typo or a cable that is not plugged in.
         hasty = replace(self._limits, tries=min(self._limits.tries, 3), backoff=self._limits.backoff / 2)
         tries = Tries(hasty, self._leaving)
         while True:
             try:
-                return self._repository.manifest(reference, self._leaving)
+                return ask()
             except RegistryError as error:
                 tries.failed(error)
 
-    def _blob(self, layer: Layer) -> Iterator[Status]:
+    def _blob(self, layer: Layer, repository: Repository) -> Iterator[Status]:
         message = f"pulling {layer.blob.hex[:12]}"
         if self._is_here(layer):
             yield Status(message, layer.digest, layer.size, layer.size)
             return
-        share = self._downloads.join(layer.blob, layer.size, self._repository, self._leaving)
+        share = self._downloads.join(layer.blob, layer.size, repository, self._leaving)
         download = share.download
         try:
             with self._leaving.interrupting(share.leave):
@@ -123,8 +194,9 @@ class Pull:
         """A blob of another size than the manifest says is not it, whatever its name."""
         return self._blobs.keep(layer.blob) and self._blobs.size(layer.blob) == layer.size
 
-    def _check_space(self, found: Manifest) -> None:
-        needed = sum(
+    def _check_space(self, found: Manifest, more: int = 0) -> None:
+        """`more`: bytes of what will be made of the blobs."""
+        needed = more + sum(
             layer.size - progress_of(self._blobs, layer.blob, layer.size)
             for layer in _once(found)
             if not self._is_here(layer)

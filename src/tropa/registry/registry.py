@@ -14,12 +14,13 @@ from tropa.registry import credentials
 from tropa.registry.credentials import Keyring
 from tropa.registry.download import Downloads
 from tropa.registry.errors import RegistryError, Stalled, Unreachable
+from tropa.registry.hub import Hub
 from tropa.registry.identity import Identity, default_path
 from tropa.registry.leaving import Leaving
 from tropa.registry.limits import Limits
 from tropa.registry.pull import Pull
 from tropa.registry.push import Push
-from tropa.registry.remote import Remote, is_loopback
+from tropa.registry.remote import HUGGING_FACE, Remote, is_loopback
 from tropa.registry.repository import Repository
 from tropa.registry.session import Session
 from tropa.registry.transport import NobodyThere, Request, Transport
@@ -84,7 +85,11 @@ class Registry:
 
     def _pull(self, name: Name, insecure: bool, leaving: Leaving) -> Pull:
         repository = self._repository(name, insecure, leaving)
-        return Pull(self._library, name, repository, self._downloads, self._limits, leaving)
+        remote, hub = repository.remote, None
+        if remote.host.lower() in HUGGING_FACE:
+            session = Session(Hub.beside(remote), self._transport, self._identity, self._keyring)
+            hub = Hub(session, self._transport, self._limits)
+        return Pull(self._library, name, repository, self._downloads, self._limits, leaving, hub)
 
     def _repository(self, name: Name, insecure: bool, leaving: Leaving) -> Repository:
         scheme = _scheme(name.host, insecure, self._transport, leaving)

@@ -106,6 +106,10 @@ class Repository:
             raise
         return response
 
+    def address(self, digest: Digest) -> str:
+        """Where a blob is asked for."""
+        return f"{self.remote.url}/blobs/{digest}"
+
     def has(self, digest: Digest, leaving: Leaving) -> bool:
         try:
             response = self._send(Request("HEAD", f"{self.remote.url}/blobs/{digest}"), leaving)
@@ -212,7 +216,7 @@ class Repository:
                 return response
             response.drain()
             self._direct.pop(digest, None)
-        response = self._send(Request("GET", f"{self.remote.url}/blobs/{digest}", headers), leaving)
+        response = self._send(Request("GET", self.address(digest), headers), leaving)
         if response.foreign:
             self._direct[digest] = response.url
         return response

@@ -73,3 +73,12 @@ def test_a_vision_part_that_we_refuse_the_engine_refuses(gemma: Path, name: str)
         check("m.gguf", read(gemma), SUPPORTED)
     with pytest.raises(AssertionError, match="wrong number of tensors"), running(gemma, context=64):
         pass
+
+
+@pytest.mark.parametrize("context", [1 << 31, (1 << 32) - 1])
+def test_a_context_that_the_engine_takes_for_a_negative_number_is_refused(
+    tmp_path: Path, context: int
+) -> None:
+    path = models.llama(tmp_path / "m.gguf", width=64, layers=1, vocab=400, context=context)
+    with pytest.raises(UnsupportedArchitecture, match=f"trained with {context} tokens"):
+        check("m.gguf", read(path), SUPPORTED)

@@ -24,6 +24,8 @@ qwen3 qwen35 qwen35moe qwen3moe qwen3next qwen3vl qwen3vlmoe seed_oss smollm3 xv
 """
 _RMS = frozenset(_NORMED.split())
 """Architectures whose norms the engine cannot build without their epsilon (llama.cpp b11549, `src/models`)."""
+MOST_CONTEXT = (1 << 31) - 1
+"""Tokens. The engine takes more for a negative number, and ends."""
 _ANOTHER = (
     "take a GGUF of it made for llama.cpp (language model, and projector as a second FROM line), or make one "
     "here from the safetensors folder"
@@ -49,6 +51,12 @@ def check(file: str, gguf: GGUF, known: frozenset[str] | None) -> None:
         raise UnsupportedArchitecture(
             f"{file} lacks what the engine ({ENGINE}) needs of a {gguf.architecture} model: {', '.join(missing)}",
             hint=f"it was made for another program, or damaged; {_ANOTHER}",
+        )
+    if writes and (trained := gguf.metadata.integer(gguf.own("context_length"))) > MOST_CONTEXT:
+        raise UnsupportedArchitecture(
+            f"{file} says that it was trained with {trained} tokens of context: the engine ({ENGINE}) takes "
+            f"{MOST_CONTEXT} at most",
+            hint=f"it is damaged; {_ANOTHER}",
         )
 
 

@@ -18,6 +18,7 @@ NAMES = (
     "relay",
     "throughput",
     "embeddings",
+    "rates",
     "two_models",
     "swap",
     "fairness",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from tropa import COMPATIBLE
 from tropa.library.errors import InvalidRecipe
 
-COMPATIBLE = (0, 33, 0)
-"""What the reference could do at this version, models may rely on here."""
+_OURS = tuple(map(int, COMPATIBLE.split(".")))
 _VERSION = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
 
 
@@ -18,10 +18,9 @@ def requirement(text: str) -> str:
     match = _VERSION.fullmatch(text)
     if match is None or any(len(part or "") > 9 for part in match.groups()):
         raise InvalidRecipe(f"requires must be a valid semver (e.g. 0.14.0), not {text[:40]!r}")
-    if tuple(int(part or 0) for part in match.groups()) > COMPATIBLE:
-        ours = ".".join(map(str, COMPATIBLE))
+    if tuple(int(part or 0) for part in match.groups()) > _OURS:
         raise InvalidRecipe(
-            f"this model requires version {text.removeprefix('v')}, and this server stands in for {ours}",
+            f"this model requires version {text.removeprefix('v')}, and this server stands in for {COMPATIBLE}",
             hint="use a newer Tropa, or leave REQUIRES out if the model does without what is new there",
         )
     return text.removeprefix("v")

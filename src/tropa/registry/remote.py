@@ -8,11 +8,9 @@ import sys
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from tropa import __version__
+from tropa import COMPATIBLE, __version__
 from tropa.library.name import Name
 
-# The public registry turns away clients that it takes for too old to know a model.
-COMPATIBLE = "0.33.0"
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 _SYSTEMS = {"win32": "windows"}
 
@@ -26,6 +24,7 @@ _ELSEWHERE = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-
 def agent() -> str:
     machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
     system = _SYSTEMS.get(sys.platform, sys.platform)
+    # The public registry turns away clients that it takes for too old to know a model.
     return f"ollama/{COMPATIBLE} ({machine} {system}) Go/go1.26.0 tropa/{__version__}"
 
 

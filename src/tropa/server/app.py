@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tropa import __version__
+from tropa import COMPATIBLE, __version__
 from tropa.errors import TropaError
 from tropa.server import accesslog, journal
 from tropa.server.access import Access, Origins
@@ -31,9 +31,6 @@ from tropa.server.respond import JSON, ClientGone, send_bytes, send_error, send_
 from tropa.service.service import Service
 
 log = logging.getLogger("tropa.server")
-
-# Clients switch features on by this number: it is the reference's whose interface we speak.
-COMPATIBLE = "0.33.0"
 
 BLOBS = "/api/blobs/{digest}"
 

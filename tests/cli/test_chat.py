@@ -337,12 +337,15 @@ def test_a_history_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
         ("/load t", ["tiny:latest"]),
         ("/load tiny ", []),
         ("/bye ", []),
-        ("what about /s", []),
+        ("what about s", []),
+        ("what about ./a\\ b", ["files like ./a\\ b"]),
+        ("/tmp/x", ["files like /tmp/x"]),
         ("", []),
     ],
 )
 def test_what_tab_offers(line: str, expected: list[str]) -> None:
-    assert completions(line, lambda: ["tiny:latest", "other:7b"]) == expected
+    found = completions(line, lambda: ["tiny:latest", "other:7b"], lambda word: [f"files like {word}"])
+    assert found == expected
 
 
 def test_models_are_asked_for_only_where_one_is_meant() -> None:

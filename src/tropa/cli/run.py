@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from tropa.cli import terminal
+from tropa.cli import media, terminal
 from tropa.cli.answer import Printer, show_answer
 from tropa.cli.command import Call, UsageError
 from tropa.cli.ownserver import server_running
@@ -63,7 +64,7 @@ def _run(call: Call) -> int:
         elif interactive:
             _chat(server, wishes, info)
         else:
-            _generate(server, wishes, prompt, can_think="thinking" in capabilities)
+            _generate(server, wishes, prompt, capabilities)
     return 0
 
 
@@ -116,9 +117,13 @@ def _fetch(server: Client, model: str, missing: ServerError, *, insecure: bool) 
         raise
 
 
-def _generate(server: Client, wishes: Wishes, prompt: str, *, can_think: bool) -> None:
-    think = wishes.think if wishes.think is not None or not can_think else True
-    body: dict[str, object] = {"model": wishes.model, "prompt": prompt, "options": {}}
+def _generate(server: Client, wishes: Wishes, prompt: str, capabilities: Collection[str]) -> None:
+    think = wishes.think if wishes.think is not None or "thinking" not in capabilities else True
+    sent = media.attach(prompt, media.taken_by(capabilities), wishes.model)
+    sys.stderr.writelines(f"{note}\n" for note in sent.notes)
+    body: dict[str, object] = {"model": wishes.model, "prompt": sent.text, "options": {}}
+    if sent.images:
+        body["images"] = list(sent.images)
     more = {"keep_alive": wishes.keep_alive, "format": wishes.format, "think": think}
     body |= {key: value for key, value in more.items() if value is not None}
     raw = wishes.raw or wishes.format is not None  # JSON is no Markdown

@@ -21,8 +21,9 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from tropa.cli import terminal
 from tropa.cli.chat import history
+from tropa.cli.chat.paths import is_path
 from tropa.cli.chat.step import CONTINUATION, PROMPT
-from tropa.cli.chat.words import completions
+from tropa.cli.chat.words import completions, last_word
 from tropa.cli.command import BOOLEANS
 
 _TAB = " " * 8
@@ -93,9 +94,8 @@ class _Words(Completer):
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         line = document.text_before_cursor
-        word = line.rpartition(" ")[2]
         for each in completions(line, self._models):
-            yield Completion(each, start_position=-len(word))
+            yield Completion(each, start_position=-len(last_word(line)))
 
 
 def _keys() -> KeyBindings:
@@ -103,7 +103,8 @@ def _keys() -> KeyBindings:
 
     @Condition
     def plain_text() -> bool:
-        return not get_app().current_buffer.text.startswith("/")
+        buffer = get_app().current_buffer
+        return not (buffer.text.startswith("/") or is_path(last_word(buffer.document.text_before_cursor)))
 
     @keys.add("c-j")
     def _new_line(event: KeyPressEvent) -> None:

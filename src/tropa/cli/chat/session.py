@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Protocol, assert_never
 
+from tropa.cli import media
 from tropa.cli.answer import Printer, show_answer
 from tropa.cli.chat.state import Ask, Bye, Chat, Effect, ListModels, Load, Save, Show, Tell, Turn
 from tropa.cli.chat.step import PROMPT, prompt, step
@@ -33,11 +34,13 @@ class Lines(Protocol):
 
 def about(chat: Chat, info: Json, *, think: bool | str | None) -> Chat:
     """The chat with what the server says about its model."""
-    can_think = "thinking" in (info.get("capabilities") or [])
+    capabilities = info.get("capabilities") or []
+    can_think = "thinking" in capabilities
     stored = tuple(Turn(each["role"], each["content"]) for each in info.get("messages") or [])
     return replace(
         chat,
         can_think=can_think,
+        takes=media.taken_by(capabilities),
         stored=stored,
         think=(True if can_think else None) if think is None else think,
     )
@@ -69,7 +72,11 @@ class Session:
         except KeyboardInterrupt:
             self._chat = self._chat.interrupted()
             return Tell(_LEAVE)
-        self._chat, effect = step(self._chat, line)
+        file = media.file_at_start(line)
+        is_path = file is not None and file.kind in self._chat.takes
+        if file and not is_path and not self._chat.open:
+            self._aside([media.not_taken(file.kind, [file.path], self._chat.model)])
+        self._chat, effect = step(self._chat, line, is_path=is_path)
         return effect
 
     def _do(self, effect: Tell | Ask | Load | Save | Show | ListModels | None) -> None:
@@ -91,13 +98,19 @@ class Session:
                     self._console.tell(model_table(self._server.get("/api/tags"), prefix))
                 case _:
                     assert_never(effect)
-        except ClientError as error:
+        except (ClientError, media.MediaError) as error:
             self._console.tell(f"Error: {error}\n", aside=True)
         except KeyboardInterrupt:
             self._console.tell("\n")
 
     def _answer(self) -> None:
-        chat = self._chat
+        try:
+            sent = media.attach(self._chat.turns[-1].content, self._chat.takes, self._chat.model)
+        except media.MediaError:
+            self._chat = self._chat.without_last()
+            raise
+        self._aside(sent.notes)
+        self._chat = chat = self._chat.last_as(sent.text, sent.images)
         raw = chat.raw or chat.format is not None  # JSON is no Markdown
         printer = Printer(sys.stdout, wrap=chat.wrap, hide_thinking=chat.hide_thinking, raw=raw)
         try:
@@ -111,6 +124,10 @@ class Session:
         self._chat = chat.said(Turn("assistant", "".join(answer.text), "".join(answer.thinking)))
         if chat.verbose and answer.final:
             self._console.tell(format_statistics(answer.final), aside=True)
+
+    def _aside(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            self._console.tell(f"{note}\n", aside=True)
 
     def _load(self, name: str) -> None:
         try:
@@ -139,6 +156,8 @@ class Session:
             for _ in records:
                 pass
         self._console.tell(f"Created new model '{name}'\n")
+        if any(turn.images for turn in self._chat.turns):
+            self._aside(["images and audio of this chat are not part of it"])
 
     def _ask_about(self, chat: Chat, part: str) -> Json:
         """A Modelfile shows what is set in this session too."""

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of the conversation."""
+    """One message of the conversation. `images` (base64) are sounds too."""
 
     role: str
     content: str
     thinking: str = ""
+    images: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, str]:
-        message = {"role": self.role, "content": self.content}
-        return message | {"thinking": self.thinking} if self.thinking else message
+    def as_json(self) -> dict[str, object]:
+        message: dict[str, object] = {"role": self.role, "content": self.content}
+        more = {"thinking": self.thinking, "images": list(self.images)}
+        return message | {key: value for key, value in more.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,12 @@ class Chat:
     """Immutable, so that a failed answer can't leave half a change behind.
 
     `stored` are the messages that the model brings along; the server puts them in front by itself.
+    `takes` are the kinds of files that can be sent to it.
     """
 
     model: str
     can_think: bool = False
+    takes: frozenset[str] = frozenset()
     stored: tuple[Turn, ...] = ()
     turns: tuple[Turn, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
@@ -80,6 +84,12 @@ class Chat:
     def without_last(self) -> Chat:
         """As if the last message had never been typed: the server could not answer it."""
         return replace(self, turns=self.turns[:-1])
+
+    def last_as(self, content: str, images: tuple[str, ...]) -> Chat:
+        """The last message with the files that it named taken in."""
+        return replace(
+            self, turns=(*self.turns[:-1], replace(self.turns[-1], content=content, images=images))
+        )
 
     def with_system(self, text: str, *, replacing: bool) -> Chat:
         """A system message that is the last thing said is replaced, else one more is added."""

@@ -22,8 +22,10 @@ def prompt(chat: Chat) -> str:
     return CONTINUATION if chat.open else PROMPT
 
 
-def step(chat: Chat, line: str) -> Result:
-    """What `line` does to the chat, and what is to be done outside it."""
+def step(chat: Chat, line: str, *, is_path: bool = False) -> Result:
+    """What `line` does to the chat, and what is to be done outside it. `is_path`: it begins with the name of a file
+    that can be sent, and is no command although that begins with a `/`.
+    """
     if chat.open:
         return _continue(chat, chat.open, line)
     if line.startswith(_QUOTES):
@@ -31,7 +33,7 @@ def step(chat: Chat, line: str) -> Result:
         if not text.endswith(_QUOTES):
             return replace(chat, open=Open((text,))), None
         return _say(chat, text.removesuffix(_QUOTES))
-    if line.startswith("/"):
+    if line.startswith("/") and not is_path:
         return _command(chat, line)
     return _say(chat, line)
 

@@ -1,9 +1,11 @@
-"""What the word at the end of a line of the chat could become: commands, their arguments, names of models."""
+"""What the word at the end of a line of the chat could become: commands, their arguments, names of models, paths."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
+from tropa.cli.chat.paths import is_path, paths
 from tropa.cli.chat.step import SHOWN
 from tropa.library.modelfile.parameters import KNOWN
 
@@ -16,12 +18,23 @@ TOPICS = ("set", "show", "shortcuts")
 LEVELS = ("low", "medium", "high")
 
 
-def completions(line: str, models: Callable[[], Iterable[str]]) -> list[str]:
-    """Whole words that begin as the last one of `line` does. `models` is asked only where a model is meant."""
-    if not line.startswith("/"):
-        return []
-    *before, word = line.split(" ")
-    return [each for each in _choices([part for part in before if part], models) if each.startswith(word)]
+def completions(
+    line: str, models: Callable[[], Iterable[str]], files: Callable[[str], Iterable[str]] = paths
+) -> list[str]:
+    """Whole words that begin as the last one of `line` does. `models` is asked only where a model is meant, `files`
+    only for a path.
+    """
+    word = last_word(line)
+    if line.startswith("/"):
+        before = line.removesuffix(word).split()
+        if found := [each for each in _choices(before, models) if each.startswith(word)]:
+            return found
+    return [*files(word)] if is_path(word) else []
+
+
+def last_word(line: str) -> str:
+    """What a completion replaces. A blank after a backslash is part of it."""
+    return re.split(r"(?<!\\)\s", line)[-1]
 
 
 def _choices(before: list[str], models: Callable[[], Iterable[str]]) -> Iterable[str]:

@@ -58,12 +58,16 @@ WRONG_TYPES = [
     ("GenerateRequest", {"context": "x"}, "string", "context", "[]int"),
     ("GenerateRequest", {"context": ["x"]}, "string", "context", "int"),
     ("GenerateRequest", {"images": "x"}, "string", "images", "[]api.ImageData"),
+    ("GenerateRequest", {"images": [5]}, "number", "images", "api.ImageData"),
     ("GenerateRequest", {"options": []}, "array", "options", "map[string]interface {}"),
     ("ChatRequest", {"messages": {}}, "object", "messages", "[]api.Message"),
     ("ChatRequest", {"messages": ["x"]}, "string", "messages", "api.Alias"),
     ("ChatRequest", {"messages": [{"role": 1}]}, "number", "messages.role", "string"),
     ("ChatRequest", {"messages": [{}, {"content": [{"type": "text"}]}]}, "array", "messages.content", "string"),
     ("ChatRequest", {"tools": "x"}, "string", "tools", "api.Tools"),
+    ("ChatRequest", {"tools": ["x"]}, "string", "tools", "api.Tool"),
+    ("ChatRequest", {"tools": [{"function": "f"}]}, "string", "tools.function", "api.ToolFunction"),
+    ("ChatRequest", {"tools": [{"function": {"name": 5}}]}, "number", "tools.function.name", "string"),
     ("EmbedRequest", {"dimensions": "3"}, "string", "dimensions", "int"),
     ("EmbeddingRequest", {"prompt": ["x"]}, "array", "prompt", "string"),
     ("CreateRequest", {"files": ["x"]}, "array", "files", "map[string]interface {}"),
@@ -135,6 +139,66 @@ def test_tool_arguments_must_be_an_object(server: Server, arguments: str) -> Non
         400,
         "Value looks like object, but can't find closing '}' symbol",
     )
+
+
+CLOSING = "Value looks like object, but can't find closing '}' symbol"
+IN = "json: cannot unmarshal {} into Go struct field ChatRequest.tools.function.parameters{} of type {}"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ("x", IN.format("string", "", "api.ToolFunctionParameters")),
+        ({"type": 5}, IN.format("number", ".type", "string")),
+        ({"required": "a"}, IN.format("string", ".required", "[]string")),
+        ({"properties": []}, CLOSING),
+        ({"properties": {"a": 5}}, IN.format("number", ".properties.a", "api.ToolProperty")),
+        ({"properties": {"a": {"type": [5]}}}, IN.format("array", ".properties.a.type", "[]string")),
+        ({"properties": {"a": {"enum": "x"}}}, IN.format("string", ".properties.a.enum", "[]interface {}")),
+        ({"properties": {"a": {"properties": "x"}}}, CLOSING),
+        (
+            {"properties": {"a": {"anyOf": [1]}}},
+            IN.format("number", ".properties.a.anyOf", "api.ToolProperty"),
+        ),
+    ],
+    ids=str,
+)
+def test_a_tool_whose_schema_is_of_the_wrong_types(parameters: Any, error: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        decode("ChatRequest", json.dumps({"tools": [{"function": {"parameters": parameters}}]}).encode())
+    assert str(caught.value) == error
+
+
+def test_a_tool_is_passed_on_with_all_of_its_schema() -> None:
+    nested = {"type": ["string", "null"], "enum": ["a", None], "items": {"x": 1}, "format": "date"}
+    schema = {
+        "type": "object",
+        "properties": {"b": nested, "a": {"anyOf": [{"type": "number"}]}},
+        "$defs": {"d": 1},
+    }
+    given = {"Function": {"NAME": "f", "parameters": schema | {"additionalProperties": False}}, "unknown": 1}
+    (tool,) = decode("ChatRequest", json.dumps({"tools": [given]}).encode())["tools"]
+    assert tool == {
+        "type": "function",
+        "function": {"name": "f", "parameters": schema | {"additionalProperties": False}},
+    }
+    assert [*tool["function"]["parameters"]["properties"]] == ["b", "a"], "in their order"
+
+
+def test_another_type_of_tool_is_named() -> None:
+    with pytest.raises(BadRequest, match='a tool is of type "custom": the only one is "function"'):
+        decode("ChatRequest", b'{"tools":[{"type":"custom"}]}')
+
+
+@pytest.mark.parametrize("strange", ["", "\\ud800"], ids=["usual", "lenient"])
+def test_what_is_too_deep_for_our_checks_is_told(strange: str) -> None:
+    deep: Any = {"type": "string"}
+    for _ in range(400):
+        deep = {"type": "object", "properties": {"a": deep}}
+    tools = [{"function": {"name": "f", "parameters": deep}}]
+    body = json.dumps({"tools": tools, "model": "?"}).replace("?", strange).encode()
+    with pytest.raises(BadRequest, match="nested too deeply"):
+        decode("ChatRequest", body)
 
 
 RICH = b"""{"a" : "x\\n\\u12aB\\ud83d\\ude00 \xc3\xa9", "b":[-1.5e+10, 0, true, false, null, {}], "c":{"d":[]}}"""

@@ -16,6 +16,7 @@ from tropa.errors import TropaError
 
 # What a text that was cut inside a value can end with; for cut strings the decoder has a word of its own.
 _CUT = re.compile(r"|-|[.eE][-+]?|u[0-9a-fA-F]{0,4}|t(ru?)?|f(a(ls?)?)?|n(ul?)?")
+TOO_DEEP = "the JSON in the request body is nested too deeply"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -32,7 +33,7 @@ def parse(body: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _parse_leniently(body)
     except RecursionError:
-        raise BadRequest("the JSON in the request body is nested too deeply") from None
+        raise BadRequest(TOO_DEEP) from None
 
 
 def _parse_leniently(body: bytes) -> Any:
@@ -43,13 +44,13 @@ def _parse_leniently(body: bytes) -> Any:
         raise BadRequest("invalid character 'ï' looking for beginning of value")
     try:
         value, _ = _DECODER.raw_decode(text)
+        return _without_surrogates(value)
     except json.JSONDecodeError as exc:
         raise BadRequest(_in_gos_words(exc, text)) from exc
     except RecursionError:
-        raise BadRequest("the JSON in the request body is nested too deeply") from None
+        raise BadRequest(TOO_DEEP) from None
     except ValueError as exc:  # nothing known: an integer may be as long as it likes
         raise BadRequest(f"invalid number in the request body: {exc}") from exc
-    return _without_surrogates(value)
 
 
 def _in_gos_words(exc: json.JSONDecodeError, text: str) -> str:

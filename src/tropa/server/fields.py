@@ -78,9 +78,9 @@ def image(value: Any, path: str) -> str:
         try:
             return base64.b64encode(bytes(value)).decode()
         except (TypeError, ValueError):
-            raise mismatch(value, path, "[]api.ImageData") from None
+            raise mismatch(value, path, "api.ImageData") from None
     if not isinstance(value, str):
-        raise mismatch(value, path, "[]api.ImageData")
+        raise mismatch(value, path, "api.ImageData")
     text = re.sub(r"[\r\n]", "", value)
     try:
         base64.b64decode(text, validate=True)
@@ -110,6 +110,24 @@ class ListOf:
         if not isinstance(value, list):
             raise mismatch(value, path, self.gotype)
         return [self.item(item, path) for item in value if item is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A part of a JSON schema: passed on as it is, but what is known of its fields has to be right. Its keys are
+    spelled in one way only, and unknown ones stay."""
+
+    fields: Mapping[str, Kind]
+    element: str
+
+    def __call__(self, value: Any, path: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise mismatch(value, path, self.element)
+        return {
+            key: self.fields[key](item, f"{path}.{key}") if key in self.fields else item
+            for key, item in value.items()
+            if item is not None or key not in self.fields
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tropa.server.body import parse
+from tropa.server.body import TOO_DEEP, BadRequest, parse
 from tropa.server.fields import (
     Kind,
     ListOf,
@@ -17,6 +17,7 @@ from tropa.server.fields import (
     mapping,
     string,
 )
+from tropa.server.toolfields import tool
 
 _IMAGES = ListOf(image, "[]api.ImageData")
 
@@ -75,7 +76,7 @@ BODIES: dict[str, Object] = {
         {
             **_SAMPLED,
             "messages": ListOf(_MESSAGE, "[]api.Message"),
-            "tools": ListOf(anything, "api.Tools"),
+            "tools": ListOf(tool, "api.Tools"),
         }
     ),
     "EmbedRequest": Object(
@@ -86,6 +87,7 @@ BODIES: dict[str, Object] = {
             "dimensions": integer,
             "keep_alive": anything,
             "options": mapping,
+            "explain": boolean,
         }
     ),
     "RerankRequest": Object(
@@ -98,10 +100,11 @@ BODIES: dict[str, Object] = {
             "truncate": boolean,
             "keep_alive": anything,
             "options": mapping,
+            "explain": boolean,
         }
     ),
     "EmbeddingRequest": Object(
-        {"model": string, "prompt": string, "keep_alive": anything, "options": mapping}
+        {"model": string, "prompt": string, "keep_alive": anything, "options": mapping, "explain": boolean}
     ),
     "CreateRequest": Object(
         {
@@ -111,6 +114,7 @@ BODIES: dict[str, Object] = {
             "from": string,
             "files": mapping,
             "adapters": mapping,
+            "modelfile": string,
             "draft_files": mapping,
             "draft_quantize": string,
             "template": string,
@@ -143,4 +147,7 @@ BODIES: dict[str, Object] = {
 def decode(kind: str, body: bytes) -> dict[str, Any]:
     """The fields that `body` sets. Raises BadRequest."""
     value = parse(body)
-    return {} if value is None else BODIES[kind](value, kind)
+    try:
+        return {} if value is None else BODIES[kind](value, kind)
+    except RecursionError:
+        raise BadRequest(TOO_DEEP) from None

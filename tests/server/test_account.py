@@ -26,6 +26,7 @@ from tests.support.server import Server
             {"error": "ollama cloud is disabled: web fetch is unavailable"},
         ),
         ("POST", "/api/experimental/web_fetch", None, 400, {"error": "missing request body"}),
+        ("POST", "/api/experimental/web_search", b" \n", 400, {"error": "missing request body"}),
     ],
 )
 def test_there_is_no_cloud(

@@ -94,7 +94,6 @@ def test_an_architecture_that_the_engine_does_not_know(server: Server, good: byt
 
 REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "bad"}, 400, "neither 'from' or 'files' was specified"),
-    ({"model": "bad", "modelfile": "FROM tiny"}, 400, "neither 'from' or 'files' was specified"),
     ({"model": "bad", "files": {}}, 400, "unknown type (files is empty)"),
     ({"model": "", "from": "tiny"}, 400, "invalid model name"),
     ({"model": "bad name", "from": "tiny"}, 400, "invalid model name"),

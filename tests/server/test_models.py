@@ -124,6 +124,10 @@ def test_show_with_a_system_and_options_of_the_request(server: Server) -> None:
         ({"model": "bad name"}, 400, "invalid model name"),
         ({"model": "nosuch"}, 404, "model 'nosuch:latest' not found"),
         ({"name": "nosuch:7b"}, 404, "model 'nosuch:7b' not found"),
+        (
+            *({"model": "nosuch:cloud"}, 403),
+            "ollama cloud is disabled: remote model details are unavailable",
+        ),
     ],
 )
 def test_show_refuses(server: Server, body: dict[str, Any], status: int, error: str) -> None:
@@ -155,6 +159,12 @@ def test_copy_and_delete(server: Server, key: str) -> None:
         ("DELETE", "/api/delete", {"model": "nosuch"}, 404, "model 'nosuch' not found"),
         ("DELETE", "/api/delete", {"model": "a b"}, 400, 'name "a b" is invalid'),
         ("DELETE", "/api/delete", {}, 400, "model is required"),
+        (
+            *("DELETE", "/api/delete", {"model": "a:local:cloud"}, 400),
+            'use either :local or :cloud, not both: "a:local:cloud"',
+        ),
+        ("POST", "/api/pull", {}, 400, "invalid model name"),
+        ("POST", "/api/push", {}, 400, "model is required"),
     ],
 )
 def test_copy_and_delete_refuse(

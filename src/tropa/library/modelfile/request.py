@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tropa.library.errors import InvalidRecipe
 from tropa.library.modelfile.folder import GGUF, PICKLE, NoWeights, model_files, refuse_pickle, sniff
@@ -36,11 +37,18 @@ class CreateRequest:
 
 def request(modelfile: Modelfile, base_dir: Path) -> CreateRequest:
     """Raises InvalidModelfile, naming the line. Relative paths start at `base_dir`."""
-    fields: dict[str, object] = {}
+    fields, warnings = said(modelfile)
     files = _sources(list(modelfile.of("from")), base_dir, fields)
     adapters: dict[str, Path] = {}
     for command in modelfile.of("adapter"):
         adapters = _companion(command, base_dir)  # the last one counts
+    drafts = _drafts(list(modelfile.of("draft")), base_dir, files)
+    return CreateRequest(files, adapters, drafts, fields, tuple(warnings))
+
+
+def said(modelfile: Modelfile) -> tuple[dict[str, Any], list[str]]:
+    """The fields of what is not a file, and warnings. Raises InvalidModelfile."""
+    fields: dict[str, Any] = {}
     options, warnings = parameters(modelfile.of("parameter"))
     if options:
         fields["parameters"] = options
@@ -53,8 +61,7 @@ def request(modelfile: Modelfile, base_dir: Path) -> CreateRequest:
         fields["messages"] = messages
     if licenses := [each.value for each in modelfile.of("license")]:
         fields["license"] = licenses
-    drafts = _drafts(list(modelfile.of("draft")), base_dir, files)
-    return CreateRequest(files, adapters, drafts, fields, tuple(warnings))
+    return fields, warnings
 
 
 def folder_request(folder: Path) -> CreateRequest:

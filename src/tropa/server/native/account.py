@@ -40,7 +40,7 @@ async def web_fetch(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _disabled(receive: Receive, send: Send, what: str) -> None:
-    if not await read_body(receive):
+    if not (await read_body(receive)).strip():
         await send_json(send, {"error": "missing request body"}, 400)
         return
     await send_json(send, {"error": _CLOUD.format(what)}, 403)

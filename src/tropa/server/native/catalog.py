@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from tropa.errors import TropaError
 from tropa.library.create import create as create_model
 from tropa.library.digest import Digest
-from tropa.library.errors import BlobNotFound, ModelNotFound
+from tropa.library.errors import BlobNotFound, CloudDisabled, ModelNotFound
 from tropa.library.library import Library
 from tropa.library.model import Model
 from tropa.library.name import InvalidName, Name, source
@@ -24,6 +24,7 @@ from tropa.library.show import show as show_model
 from tropa.library.status import SUCCESS, Status
 from tropa.server.clock import local
 from tropa.server.native.details import details
+from tropa.server.native.modelfile import translated
 from tropa.server.native.steps import in_threads
 from tropa.server.native.transfer import Transfers
 from tropa.server.requests import decode
@@ -75,6 +76,8 @@ async def show(library: Library, scope: Scope, receive: Receive, send: Send) -> 
         model = await asyncio.to_thread(library.find, text)
     except ModelNotFound as exc:
         raise ModelNotFound(text, f"model '{Name.parse(source(text)[0]).short}' not found") from exc
+    except CloudDisabled as exc:
+        raise CloudDisabled("ollama cloud is disabled: remote model details are unavailable") from exc
     shown = await asyncio.to_thread(
         partial(
             show_model,
@@ -111,7 +114,7 @@ async def create(library: Library, transfers: Transfers, scope: Scope, receive: 
     fields = decode("CreateRequest", await read_body(receive))
     stream = fields.pop("stream", True)
     try:
-        wanted = await asyncio.to_thread(recipe, fields)  # a template may be large
+        wanted = await asyncio.to_thread(lambda: recipe(translated(fields)))  # a template may be large
         steps = create_model(library, wanted, pull=transfers.base)
         await while_connected(receive, _tell(send, steps, stream))
     except TropaError as exc:  # before the first status, or without a stream
@@ -180,6 +183,7 @@ async def delete(library: Library, scope: Scope, receive: Receive, send: Send) -
     text = fields.get("model") or fields.get("name") or ""
     if not text.strip():
         raise InvalidRequest("model is required")
+    source(text)  # two suffixes have an error of their own
     try:
         await asyncio.to_thread(library.delete, text)
     except InvalidName as exc:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tropa.errors import TropaError
 from tropa.library.library import Library
+from tropa.library.name import InvalidName
 from tropa.library.status import SUCCESS, Status
 from tropa.server.requests import decode
 from tropa.server.respond import read_body, send_bytes, send_error, send_lines, while_connected
@@ -60,6 +61,8 @@ async def pull(transfers: Transfers, scope: Scope, receive: Receive, send: Send)
     """`POST /api/pull`. With `dry_run` it only says what would be fetched."""
     fields = decode("PullRequest", await read_body(receive))
     name, insecure = _name(fields), fields.get("insecure", False)
+    if not name:
+        raise InvalidName(name)
     # Only a transfer needs what this brings in.
     registry = await asyncio.to_thread(lambda: transfers.registry)
     work = registry.sizes if fields.get("dry_run", False) else registry.pull
@@ -75,6 +78,8 @@ async def push(transfers: Transfers, scope: Scope, receive: Receive, send: Send)
     """`POST /api/push`"""
     fields = decode("PushRequest", await read_body(receive))
     name, insecure = _name(fields), fields.get("insecure", False)
+    if not name:
+        raise InvalidRequest("model is required")
     registry = await asyncio.to_thread(lambda: transfers.registry)
     await _answer(
         send,
@@ -85,10 +90,7 @@ async def push(transfers: Transfers, scope: Scope, receive: Receive, send: Send)
 
 
 def _name(fields: dict[str, object]) -> str:
-    name = str(fields.get("model") or fields.get("name") or "").strip()
-    if not name:
-        raise InvalidRequest("model is required")
-    return name
+    return str(fields.get("model") or fields.get("name") or "").strip()
 
 
 async def _answer(send: Send, receive: Receive, steps: Steps, stream: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -49,6 +51,25 @@ def test_one_unit_vector_each_in_their_order(server: Server) -> None:
     assert all(map(close, [vectors[i] for i, text in enumerate(TEXTS) if text], singly))
     assert close(vectors[0], vectors[3])
     assert not close(vectors[0], vectors[1])
+
+
+@pytest.mark.parametrize("text", ["ba be", "[CLS] ba", "ba<s>be", "x", "ünïcödé 字", "ba " * 100])
+def test_a_text_has_the_same_vector_and_length_alone_and_in_company(server: Server, text: str) -> None:
+    """Alone, a plain text goes to the engine as it is; in company, and with what looks special, as tokens."""
+    alone, pair, other = embed(server, text), embed(server, [text, "do"]), embed(server, "do")
+    assert close(alone["embeddings"][0], pair["embeddings"][0])
+    assert alone["prompt_eval_count"] + other["prompt_eval_count"] == pair["prompt_eval_count"]
+
+
+def test_callers_who_come_together_get_their_own_vectors(server: Server) -> None:
+    texts = [f"{'ba ' * (i % 5 + 1)}{'do ' * (i % 3)}" for i in range(48)]
+    expected = [embed(server, [text, text])["embeddings"][0] for text in texts]
+    with ThreadPoolExecutor(16) as pool:
+        found = [*pool.map(partial(embed, server), texts)]
+    assert all(close(each["embeddings"][0], vector) for each, vector in zip(found, expected, strict=True))
+    assert [each["prompt_eval_count"] for each in found] == [
+        embed(server, text)["prompt_eval_count"] for text in texts
+    ]
 
 
 def test_more_texts_than_the_engine_takes_at_once(server: Server) -> None:

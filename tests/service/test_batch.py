@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -28,7 +30,7 @@ class Engine:
         self.go.set()
         self.called = asyncio.Event()
 
-    async def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, path: str, body: dict[str, Any], decode: Callable[[bytes], Any]) -> Any:
         assert path == "/v1/embeddings"
         texts: list[list[int]] = body["input"]
         self.calls.append(texts)
@@ -45,12 +47,18 @@ class Engine:
             self.inside -= len(texts)
         if any(BAD in text for text in texts):
             raise EngineRefused("a bad text", 400, "invalid_request_error")
-        return {"data": [{"index": i, "embedding": [float(t[0])]} for i, t in reversed([*enumerate(texts)])]}
+        entries = [{"index": i, "embedding": [float(t[0])]} for i, t in reversed([*enumerate(texts)])]
+        return decode(json.dumps({"data": entries, "usage": {"prompt_tokens": len(texts)}}).encode())
 
 
 def embed(engine: Engine, *texts: int) -> asyncio.Task[list[list[float]]]:
-    slot = cast("Slot", engine)
-    return asyncio.create_task(Batch.of(slot).vectors(slot, [[text] for text in texts]))
+    return asyncio.create_task(_vectors(cast("Slot", engine), texts))
+
+
+async def _vectors(slot: Slot, texts: Sequence[int]) -> list[list[float]]:
+    return [
+        json.loads(bytes(vector)) for vector in await Batch.of(slot).vectors(slot, [[text] for text in texts])
+    ]
 
 
 async def test_the_order_of_the_texts_is_kept() -> None:
@@ -131,7 +139,7 @@ async def test_who_leaves_takes_nothing_from_the_others() -> None:
 async def test_a_fault_of_ours_reaches_who_waits() -> None:
     engine = Engine(2)
 
-    async def broken(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def broken(path: str, body: dict[str, Any], decode: Any) -> dict[str, Any]:
         raise KeyError("data")
 
     engine.call = broken  # type: ignore[method-assign]

@@ -85,9 +85,11 @@ class FakeRunner(Runner):
     async def stop(self) -> None:
         await self.child.stop()
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(
+        self, method: str, path: str, body: Any = None, decode: Callable[[bytes], Any] = msgspec.json.decode
+    ) -> Any:
         await self._word()
-        return {}
+        return decode(b"{}")
 
     async def stream(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
         self.streams += 1

@@ -25,6 +25,7 @@ from tropa.library.errors import BlobNotFound, InvalidManifest, StoreUnusable
 from tropa.library.lock import Claim, StoreLock
 from tropa.library.name import InvalidName, Name, resolve
 
+_SPELLINGS = 4096  # names whose spelling is remembered
 _MENTION = re.compile(rb"sha256[:-]([0-9a-fA-F]{64})")
 
 
@@ -45,7 +46,8 @@ class Scan:
 
 
 class Store:
-    """One model folder. Safe between threads and between processes; holds nothing but its lock."""
+    """One model folder. Safe between threads and between processes; holds its lock, and remembers nothing that it would
+    not check again."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -53,6 +55,7 @@ class Store:
         self.home = root / ".tropa"
         self.blobs = Blobs(root / "blobs")
         self.lock = StoreLock(self.home)
+        self._spellings: dict[Name, tuple[int, int]] = {}
 
     def scan(self) -> Scan:
         """Every manifest file, by name. What cannot be one is left out with a warning."""
@@ -72,9 +75,10 @@ class Store:
     def find(self, name: Name) -> Found | None:
         """The manifest of a name, in whatever case it is stored."""
         with suppress(OSError):
-            if self._spelled(name):
-                path = self.path(name)
-                return _found(name, path, path.stat())
+            path = self.path(name)
+            stat = path.stat()
+            if self._spelled(name, (stat.st_ino, stat.st_ctime_ns)):
+                return _found(name, path, stat)
         scan = self.scan().found
         name = resolve(name, (each.name for each in scan))
         return next((each for each in scan if each.name == name), None)
@@ -191,15 +195,23 @@ class Store:
                 return
             folder = folder.parent
 
-    def _spelled(self, name: Name) -> bool:
-        """Is there exactly this name? Asking for the file would not do where the filesystem ignores case."""
+    def _spelled(self, name: Name, file: tuple[int, int]) -> bool:
+        """Is there exactly this name? Asking for the file would not do where the filesystem ignores case; but a file
+        that was found to have the name keeps it as long as it is the same and was not renamed (inode and ctime)."""
+        if self._spellings.get(name) == file:
+            return True
         folder = self.manifests
         for part in name.parts:
             with os.scandir(folder) as entries:
                 if all(entry.name != part for entry in entries):
                     return False
             folder /= part
-        return folder.is_file()
+        if not folder.is_file():
+            return False
+        if len(self._spellings) >= _SPELLINGS:
+            self._spellings.clear()
+        self._spellings[name] = file
+        return True
 
 
 def mentions(data: bytes) -> set[Digest]:

@@ -12,9 +12,11 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+
+import msgspec
 
 from tropa.errors import TropaError
 from tropa.gguf.memory import padded
@@ -84,9 +86,9 @@ class Slot:
         """See Runner.stream."""
         return self._runner.stream(path, body)
 
-    async def call(self, path: str, body: Any) -> Any:
+    async def call(self, path: str, body: Any, decode: Callable[[bytes], Any] = msgspec.json.decode) -> Any:
         """See Runner.call."""
-        return await self._runner.call("POST", path, body)
+        return await self._runner.call("POST", path, body, decode)
 
     async def props(self) -> dict[str, Any]:
         """What the engine says of itself (`GET /props`)."""

@@ -94,6 +94,25 @@ class Failure(Struct, frozen=True):
     error: EngineFault = EngineFault()
 
 
+class Usage(Struct, frozen=True):
+    prompt_tokens: int = 0
+
+
+class Vector(Struct, frozen=True):
+    """The embedding of one text of several. Its numbers stay as the engine wrote them, for they are passed on far more
+    often than they are read; one that is none is `null` there."""
+
+    index: int
+    embedding: msgspec.Raw
+
+
+class Vectors(Struct, frozen=True):
+    """An answer of `/v1/embeddings`; `usage` counts the tokens of all its texts."""
+
+    data: list[Vector]
+    usage: Usage = Usage()
+
+
 class LoadedModel(Struct, frozen=True):
     id: str = ""
 
@@ -108,3 +127,4 @@ decode_completion = msgspec.json.Decoder(Completion).decode
 decode_chat = msgspec.json.Decoder(ChatChunk).decode
 decode_failure = msgspec.json.Decoder(Failure).decode
 decode_models = msgspec.json.Decoder(Models).decode
+decode_vectors = msgspec.json.Decoder(Vectors).decode

@@ -80,15 +80,17 @@ class Runner:
             return 0.0
         return asyncio.get_running_loop().time() - max(self._last_heard, min(waiting))
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
+    async def call(
+        self, method: str, path: str, body: Any = None, decode: Callable[[bytes], Any] = msgspec.json.decode
+    ) -> Any:
         """One question, one JSON answer. Raises EngineRefused, ContextExceeded, RunnerDied."""
         status, content = await self._ask(method, path, body)
         if status >= 400:
             raise refusal(status, content)
         try:
-            return msgspec.json.decode(content)
+            return decode(content)
         except msgspec.DecodeError as exc:
-            raise RunnerDied(f"the engine's answer to {path} is not JSON: {exc}") from exc
+            raise RunnerDied(f"the engine's answer to {path} is not what it should be: {exc}") from exc
 
     async def stream(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
         """The JSON records of a streamed answer, as they come. Closing the generator frees the slot.

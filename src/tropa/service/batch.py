@@ -10,27 +10,34 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
+
+import msgspec
 
 from tropa.errors import TropaError
 from tropa.runners.errors import EngineRefused
 from tropa.runners.herd import Slot
+from tropa.runners.reply import Vectors, decode_vectors
 
 NOTE = "batch"
+Text: TypeAlias = "str | list[int]"
+"""As it was written, or its tokens."""
 
 
 class _Job:
-    """The texts of one caller: tokens in, vectors out."""
+    """The texts of one caller in, vectors out."""
 
-    def __init__(self, slot: Slot, texts: Sequence[list[int]]) -> None:
+    def __init__(self, slot: Slot, texts: Sequence[Text]) -> None:
         self.slot = slot
         self.texts = texts
-        self.vectors: list[list[float]] = [[]] * len(texts)
+        self.vectors: list[msgspec.Raw] = [msgspec.Raw()] * len(texts)
+        self.tokens = 0
+        """As the engine counted them, where it was asked for nothing else."""
         self.sent = 0
         self.left = len(texts)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def take(self, index: int, vector: list[float]) -> None:
+    def take(self, index: int, vector: msgspec.Raw) -> None:
         self.vectors[index] = vector
         self.left -= 1
         if not self.left and not self.done.done():
@@ -61,18 +68,33 @@ class Batch:
         slot.notes[NOTE] = found
         return found
 
-    async def vectors(self, slot: Slot, texts: Sequence[list[int]]) -> list[list[float]]:
-        """One vector for each text (its tokens), in their order. Raises what the engine said of one of them."""
+    @property
+    def idle(self) -> bool:
+        """Whether what is asked for now would be computed at once and alone."""
+        return not self._calls and not self._waiting
+
+    async def vectors(self, slot: Slot, texts: Sequence[list[int]]) -> list[msgspec.Raw]:
+        """One vector (a JSON list of numbers) for each text, in their order. Raises what the engine said of one of
+        them."""
         if not texts:
             return []
-        job = _Job(slot, texts)
+        return (await self._done(_Job(slot, texts))).vectors
+
+    async def alone(self, slot: Slot, text: str) -> tuple[msgspec.Raw, int]:
+        """The vector of a text that the engine splits itself, and how many tokens it made. Only while `idle`: in
+        company nobody knows whose tokens are whose."""
+        assert self.idle
+        job = await self._done(_Job(slot, [text]))
+        return job.vectors[0], job.tokens
+
+    async def _done(self, job: _Job) -> _Job:
         self._waiting.append(job)
         self._send()
         try:
             await job.done
         finally:
             self._leave(job)
-        return job.vectors
+        return job
 
     def _send(self) -> None:
         while self._waiting and self._free and (not self._calls or self._free >= self._share):
@@ -126,7 +148,9 @@ class Batch:
 
 async def _ask(picked: _Picked) -> None:
     texts = [job.texts[index] for job, index in picked]
-    answer: dict[str, Any] = await picked[0][0].slot.call("/v1/embeddings", {"input": texts})
-    for entry in answer["data"]:
-        job, index = picked[entry["index"]]
-        job.take(index, entry["embedding"])
+    slot = picked[0][0].slot
+    answer: Vectors = await slot.call("/v1/embeddings", {"input": texts}, decode_vectors)
+    for entry in answer.data:
+        job, index = picked[entry.index]
+        job.tokens += answer.usage.prompt_tokens
+        job.take(index, entry.embedding)

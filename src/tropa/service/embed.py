@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
 
 from tropa.errors import TropaError
-from tropa.runners.errors import ContextExceeded
-from tropa.runners.herd import Herd
+from tropa.runners.errors import ContextExceeded, EngineRefused
+from tropa.runners.herd import Herd, Slot
 from tropa.runners.reply import Timings
 from tropa.service.asks import EmbedAsk
 from tropa.service.batch import Batch
 from tropa.service.clock import Clock
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import Counts
+from tropa.service.markers import markers
 from tropa.service.models import Models
 from tropa.service.tokens import framed
 
@@ -25,11 +29,15 @@ class BadEmbedding(TropaError):
     code = "bad-embedding"
 
 
+FRAME_ROOM = 16  # tokens that a tokenizer may put around a text, generously
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Unit vectors; `truncated` says how many tokens were cut from each text, where the caller allowed it."""
+    """Unit vectors, each a JSON list of numbers; `truncated` says how many tokens were cut from each text, where the
+    caller allowed it."""
 
-    vectors: Sequence[Sequence[float]]
+    vectors: Sequence[msgspec.Raw]
     counts: Counts
     prompt_tokens: int = 0
     truncated: Sequence[int] = ()
@@ -45,17 +53,48 @@ async def embed(models: Models, herd: Herd, ask: EmbedAsk) -> Embedded:
     if model.can("rerank"):
         raise NotCapable(f'"{ask.model}" does not support embed: it scores documents (/api/rerank)')
     options = models.options(model, ask.options)
-    async with herd.slot(models.loadable(model), ask.client, options.want(ask.keep_alive)) as slot:
+    loadable = models.loadable(model)
+    async with herd.slot(loadable, ask.client, options.want(ask.keep_alive)) as slot:
         clock.granted()
-        texts = await framed(slot, ask.inputs)
-        cut = [_fit(tokens, slot.context, ask.truncate) for tokens in texts]
-        found = await Batch.of(slot).vectors(slot, cut)
+        found = await _at_once(slot, ask, loadable.weights) or await _by_tokens(slot, ask)
+        vectors, tokens, truncated = found
         return Embedded(
-            [_vector(vector, ask.dimensions) for vector in found],
+            [_vector(vector, ask.dimensions) for vector in vectors],
             clock.counts(Timings()),
-            sum(map(len, cut)),
-            [len(whole) - len(kept) for whole, kept in zip(texts, cut, strict=True)],
+            tokens,
+            truncated,
         )
+
+
+_Found = tuple[Sequence[msgspec.Raw], int, Sequence[int]]
+
+
+async def _at_once(slot: Slot, ask: EmbedAsk, weights: Path) -> _Found | None:
+    """The vector of a short text that is alone, in one question to the engine instead of two. None for all others: for
+    what has to be cut, shared out, or looked at for words that are special to this model."""
+    batch = Batch.of(slot)
+    if len(ask.inputs) != 1 or not batch.idle:
+        return None
+    (text,) = ask.inputs
+    if (
+        not text or len(text.encode(errors="replace")) + FRAME_ROOM > slot.context
+    ):  # no token is less than a byte
+        return None
+    if not (await markers(slot, weights)).absent(text) or not batch.idle:
+        return None
+    try:
+        vector, tokens = await batch.alone(slot, text)
+    except EngineRefused:
+        return None
+    return [vector], tokens, [0]
+
+
+async def _by_tokens(slot: Slot, ask: EmbedAsk) -> _Found:
+    texts = await framed(slot, ask.inputs)
+    cut = [_fit(tokens, slot.context, ask.truncate) for tokens in texts]
+    vectors = await Batch.of(slot).vectors(slot, cut)
+    lost = [len(whole) - len(kept) for whole, kept in zip(texts, cut, strict=True)]
+    return vectors, sum(map(len, cut)), lost
 
 
 def _fit(tokens: list[int], limit: int, truncate: bool | None) -> list[int]:
@@ -83,10 +122,18 @@ class InputTooLong(ContextExceeded):
         self.args = (message,)
 
 
-def _vector(vector: list[float], dimensions: int) -> Sequence[float]:
-    if not all(isinstance(value, float | int) and math.isfinite(value) for value in vector):
+def _vector(vector: msgspec.Raw, dimensions: int) -> msgspec.Raw:
+    if b"null" in bytes(vector):
         raise BadEmbedding("embedding contains NaN or Inf values")
-    return _unit(vector[:dimensions]) if 0 < dimensions < len(vector) else vector
+    if dimensions <= 0:
+        return vector
+    numbers = _numbers(vector)
+    return (
+        msgspec.Raw(msgspec.json.encode(_unit(numbers[:dimensions]))) if dimensions < len(numbers) else vector
+    )
+
+
+_numbers = msgspec.json.Decoder(list[float]).decode
 
 
 def _unit(vector: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ from tropa.library.library import Library
 from tropa.library.model import Message, Model
 from tropa.service.constraint import check_think, effective, schema, told
 from tropa.service.errors import BadFormat, InvalidRequest, NotCapable
-from tropa.service.messages import as_openai, check_images, conversation
+from tropa.service.messages import as_openai, conversation
 
 USER: Mapping[str, Any] = {"role": "user", "content": "Hi"}
 
@@ -78,12 +78,6 @@ def test_images_stand_before_the_text() -> None:
     picture, text = as_openai({"role": "user", "content": "What?", "images": ["QUJD"]})["content"]
     assert picture["image_url"]["url"].endswith(";base64,QUJD")
     assert text == {"type": "text", "text": "What?"}
-
-
-def test_images_need_a_model_that_sees(tiny: Model) -> None:
-    check_images(tiny, "tiny", images=False)
-    with pytest.raises(NotCapable, match='"tiny" does not support images'):
-        check_images(tiny, "tiny", images=True)
 
 
 def test_a_family_that_knows_no_more_than_high(tiny: Model) -> None:

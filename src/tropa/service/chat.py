@@ -15,7 +15,8 @@ from tropa.service.constraint import effective, told
 from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event
-from tropa.service.messages import check_images, conversation, pictures
+from tropa.service.media import check as check_media
+from tropa.service.messages import conversation, media
 from tropa.service.models import Models
 from tropa.service.wording import EngineWording, TextWording, Wording, by_template
 
@@ -35,7 +36,7 @@ async def chat(
     think = effective(model, ask.model, ask.think)
     if not model.can("completion"):
         raise NotCapable(f'"{ask.model}" does not support chat')
-    check_images(model, ask.model, bool(pictures(ask.messages)))
+    await check_media(model, ask.model, media(ask.messages))
     if ask.tools and not model.can("tools"):
         raise NotCapable(f"{model.name.full} does not support tools")
     options = models.options(model, ask.options)

@@ -7,7 +7,8 @@ from tropa.service.asks import ChatAsk
 from tropa.service.chat import word
 from tropa.service.constraint import effective
 from tropa.service.errors import NotCapable
-from tropa.service.messages import conversation
+from tropa.service.media import check as check_media
+from tropa.service.messages import conversation, media
 from tropa.service.models import Models
 
 
@@ -18,6 +19,7 @@ async def count(models: Models, herd: Herd, ask: ChatAsk) -> int:
     think = effective(model, ask.model, ask.think)
     if not model.can("completion"):
         raise NotCapable(f'"{ask.model}" does not support chat')
+    await check_media(model, ask.model, media(ask.messages))
     if ask.tools and not model.can("tools"):
         raise NotCapable(f"{model.name.full} does not support tools")
     options = models.options(model, ask.options)

@@ -12,9 +12,10 @@ from tropa.service import history
 from tropa.service.conversing import shortened
 from tropa.service.events import Rendered
 from tropa.service.history import Message
+from tropa.service.media import tokens as room_for
 from tropa.service.models import Models
 from tropa.service.options import Options
-from tropa.service.wording import IMAGE_TOKENS, TextWording, Wording
+from tropa.service.wording import TextWording, Wording
 
 SPECIAL = 8  # tokens that an engine may add to a prompt, generously
 
@@ -33,7 +34,7 @@ async def unloaded(
     prompt = await wording.render(cast("Slot", None), messages)
     least = options.values.get("num_ctx") or models.usual_context
     least = min(least, model.context_length or least)
-    most = len(prompt.text.encode(errors="replace")) + SPECIAL + IMAGE_TOKENS * len(prompt.images)
+    most = len(prompt.text.encode(errors="replace")) + SPECIAL + await room_for(prompt.images)
     if truncate is not False and most >= least and history.starts(messages):
         return None
     return Rendered(prompt.text, len(prompt.images))

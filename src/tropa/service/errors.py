@@ -12,6 +12,12 @@ class InvalidRequest(TropaError):
     code = "invalid-request"
 
 
+class BadSound(InvalidRequest):
+    """What came as a sound can't be heard, or lasts too long."""
+
+    code = "bad-sound"
+
+
 class NotCapable(TropaError):
     """This model can't do what the request asks for."""
 

@@ -16,7 +16,8 @@ from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event
 from tropa.service.history import Message
-from tropa.service.messages import USUAL_THINKING, check_images, seeds
+from tropa.service.media import check as check_media
+from tropa.service.messages import USUAL_THINKING, seeds
 from tropa.service.models import Models
 from tropa.service.prompt import Prompt
 from tropa.service.wording import EngineWording, TextWording, Wording, after, as_it_is, by_engine, by_template
@@ -38,7 +39,7 @@ async def generate(
     think = effective(model, ask.model, ask.think)
     if not model.can("completion"):
         raise NotCapable(f'"{ask.model}" does not support generate')
-    check_images(model, ask.model, bool(ask.images))
+    await check_media(model, ask.model, ask.images)
     if ask.suffix and not model.can("insert"):
         raise NotCapable(f"{model.name.full} does not support insert")
     options = models.options(model, ask.options)

@@ -8,19 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tropa.library.model import Model
-from tropa.service.errors import NotCapable
 from tropa.service.history import Message, role
+from tropa.service.media import sound_kind
 from tropa.templates.thinking import ThinkingParser
 
 MARK = re.compile(r"\[img-(\d{1,6})\]")
 """Stands in a text where an image belongs."""
 USUAL_THINKING = ("<think>", "</think>")
-
-
-def check_images(model: Model, asked: str, images: bool) -> None:
-    """Refuse them before anything is loaded; `asked` is the model's name as the client wrote it."""
-    if images and not model.projectors:
-        raise NotCapable(f'"{asked}" does not support images')
 
 
 def seeds(model: Model) -> list[Message]:
@@ -68,9 +62,9 @@ def size(messages: Iterable[Message]) -> int:
     return sum(len(text.encode(errors="surrogatepass")) for each in messages if (text := each.get("content")))
 
 
-def pictures(messages: Iterable[Message]) -> int:
-    """How many images there are (or sounds: they come the same way)."""
-    return sum(len(message.get("images") or ()) for message in messages)
+def media(messages: Iterable[Message]) -> list[str]:
+    """All images, and all sounds: they come the same way."""
+    return [each for message in messages for each in message.get("images") or ()]
 
 
 def marked(messages: Iterable[Message]) -> tuple[list[Message], list[str]]:
@@ -117,22 +111,29 @@ def _parts(message: Message) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for number, text in enumerate(MARK.split(with_marks["content"])):
         if number % 2 and int(text) < len(images):
-            url = f"data:image/png;base64,{images[int(text)]}"
-            parts.append({"type": "image_url", "image_url": {"url": url}})
+            parts.append(_part(images[int(text)]))
         elif text:
             parts.append({"type": "text", "text": f"[img-{text}]" if number % 2 else text})
     return parts
 
 
+def _part(data: str) -> dict[str, Any]:
+    """A sound, or what is none."""
+    if kind := sound_kind(data):
+        return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+
+
 def images_in(said: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The images of messages in the engine's dialect, in the order in which they are read."""
-    return [
-        part["image_url"]["url"].partition(",")[2]
-        for message in said
-        if isinstance(message["content"], list)
-        for part in message["content"]
-        if part["type"] == "image_url"
-    ]
+    """The images and sounds of messages in the engine's dialect, in the order in which they are read."""
+    found: list[str] = []
+    for message in said:
+        for part in message["content"] if isinstance(message["content"], list) else ():
+            if part["type"] == "image_url":
+                found.append(part["image_url"]["url"].partition(",")[2])
+            elif part["type"] == "input_audio":
+                found.append(part["input_audio"]["data"])
+    return found
 
 
 def _call(call: Mapping[str, Any], index: int) -> dict[str, Any]:

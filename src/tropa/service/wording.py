@@ -21,6 +21,7 @@ from tropa.service import prompt as questions
 from tropa.service.events import Piece
 from tropa.service.history import Message
 from tropa.service.listening import Listener
+from tropa.service.media import tokens as room_for
 from tropa.service.messages import as_openai, images_in, marked
 from tropa.service.prompt import Prompt
 from tropa.service.relay import Finish, Tally
@@ -31,9 +32,6 @@ from tropa.templates.toolcalls import ToolCallParser
 
 if TYPE_CHECKING:
     from tropa.templates.template import Template
-
-IMAGE_TOKENS = 768
-"""What an image counts for before the engine has looked at it."""
 
 Render = Callable[[Slot, Sequence[Message]], Awaitable[Prompt]]
 
@@ -82,7 +80,7 @@ class EngineWording:
 
     async def count(self, slot: Slot, messages: Sequence[Message]) -> int:
         prompt = await self.prompt(slot, messages)
-        return await questions.length(slot, prompt.text) + IMAGE_TOKENS * len(prompt.images)
+        return await questions.length(slot, prompt.text) + await room_for(prompt.images)
 
     async def run(
         self, slot: Slot, messages: Sequence[Message], body: dict[str, Any]
@@ -153,7 +151,7 @@ class TextWording:
     async def count(self, slot: Slot, messages: Sequence[Message]) -> int:
         prompt = await self.render(slot, messages)
         text = (await vocabulary(slot)).undoubled(prompt.text)
-        return await questions.length(slot, text) + IMAGE_TOKENS * len(prompt.images)
+        return await questions.length(slot, text) + await room_for(prompt.images)
 
     async def transcript(self, slot: Slot) -> str:
         return self._prompt.text + "".join(self._heard)

@@ -59,6 +59,7 @@ def test_fractions_of_whole_numbers_go_towards_zero(given: float, taken: int) ->
         ("top_k", True, "integer"),
         ("num_ctx", [1], "integer"),
         ("seed", {}, "integer"),
+        ("draft_num_predict", "4", "integer"),
         ("temperature", "hot", "float32"),
         ("temperature", False, "float32"),
         ("use_mmap", 1, "boolean"),

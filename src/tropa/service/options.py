@@ -14,7 +14,8 @@ from tropa.scheduler.demand import Want
 from tropa.service.errors import BadOption, InvalidRequest
 
 _LOADING = ("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread")
-INTEGERS = frozenset((*_LOADING, "num_keep", "seed", "num_predict", "top_k", "repeat_last_n"))
+_COUNTS = ("num_keep", "seed", "num_predict", "draft_num_predict", "top_k", "repeat_last_n")
+INTEGERS = frozenset((*_LOADING, *_COUNTS))
 _PENALTIES = ("repeat_penalty", "presence_penalty", "frequency_penalty")
 FLOATS = frozenset(("temperature", "top_p", "min_p", "typical_p", *_PENALTIES))
 BOOLEANS = frozenset({"use_mmap"})

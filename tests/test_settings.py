@@ -44,6 +44,12 @@ def test_a_port_out_of_range_of_a_named_scheme_is_the_schemes_own() -> None:
     assert parse_host("https://example.com:66000") == Host("example.com", 443, "https")
 
 
+@pytest.mark.parametrize("port", ["65536", "66000", "9" * 5000])
+def test_a_port_out_of_range_comes_with_a_warning(port: str) -> None:
+    assert parse_host(f":{port}").warning == f"there is no port {port[:20]}, so it is 11434"
+    assert parse_host(":65535").warning == ""
+
+
 @pytest.mark.parametrize(
     "text",
     ["ftp://a", "://a", "a b", "me@example.com", "a:port", "a:-1", "a:1:2x:", "a?b", "[::1", "[::1]x:5"],
@@ -84,6 +90,8 @@ GOOD: list[tuple[str, str, str, Any]] = [
     ("OLLAMA_DEBUG", "-4", "debug", -4),
     ("OLLAMA_DEBUG", "false", "debug", 0),
     ("OLLAMA_FLASH_ATTENTION", "1", "flash_attention", True),
+    ("OLLAMA_FLASH_ATTENTION", "Yes", "flash_attention", True),
+    ("OLLAMA_NOPRUNE", "on", "noprune", True),
     ("OLLAMA_FLASH_ATTENTION", "False", "flash_attention", False),
     ("OLLAMA_KV_CACHE_TYPE", "Q8_0", "kv_cache_type", "q8_0"),
     ("OLLAMA_GO_TEMPLATE", "1", "go_template", True),
@@ -119,18 +127,18 @@ BAD = {
     "OLLAMA_MAX_QUEUE": ("0", "expected a whole number, 1 or more"),
     "OLLAMA_LOAD_TIMEOUT": ("nan", "expected a duration"),
     "TROPA_SERVE_TIMEOUT": ("1 minute", "expected a duration"),
-    "OLLAMA_DEBUG": ("loud", "expected"),
+    "OLLAMA_DEBUG": ("loud", "expected 0, 1 (debug) or 2"),
     "OLLAMA_FLASH_ATTENTION": ("auto", "expected true or false (1 or 0)"),
     "OLLAMA_KV_CACHE_TYPE": ("q3", "expected one of f16, q8_0, q4_0"),
     "OLLAMA_GPU_OVERHEAD": ("1GiB", "expected a whole number, 0 or more"),
-    "OLLAMA_SCHED_SPREAD": ("yes", "expected true or false (1 or 0)"),
+    "OLLAMA_SCHED_SPREAD": ("off", "expected true or false (1 or 0)"),
     "OLLAMA_NOPRUNE": ("2", "expected true or false (1 or 0)"),
     "OLLAMA_MAX_TRANSFER_STREAMS": ("0", "expected a whole number, 1 or more"),
     "TROPA_MEMORY_LIMIT": ("much", ""),
-    "TROPA_NO_AUTH": ("yes", "expected true or false (1 or 0)"),
+    "TROPA_NO_AUTH": ("no", "expected true or false (1 or 0)"),
     "TROPA_ACCESS_LOG": ("xml", "expected off, text or json"),
     "TROPA_CLIENT_TIMEOUT": ("long", "expected a duration"),
-    "TROPA_EXIT_WITH_STDIN": ("on", "expected true or false (1 or 0)"),
+    "TROPA_EXIT_WITH_STDIN": ("2", "expected true or false (1 or 0)"),
 }
 
 

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,12 +34,13 @@ class BadSettings(TropaError):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """`[scheme://]host[:port][/path]`. The server uses host and port only."""
+    """`[scheme://]host[:port][/path]`. The server uses host and port only. `warning`: what was not taken as written."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     scheme: str = "http"
     path: str = ""
+    warning: str = field(default="", compare=False)
 
     @property
     def url(self) -> str:
@@ -141,15 +142,19 @@ def parse_host(text: str) -> Host:
         scheme, port = "https", 443
     location, slash, path = rest.partition("/")
     host, digits = _split_port(location)
+    warning = ""
     if digits:
         if not digits.isascii() or not digits.isdigit():
             raise ValueError(f"{digits!r} is not a port number")
-        port = int(digits) if int(digits) <= 65535 else port
+        if len(digits) < 7 and int(digits) <= 65535:
+            port = int(digits)
+        else:
+            warning = f"there is no port {digits[:20]}, so it is {port}"
     if any(c.isspace() or c in "@?#[]" for c in host) or (":" in host and not _is_ipv6(host)):
         raise ValueError(f"{host!r} is not a host name or address")
     if not host and not digits:
         host = "127.0.0.1"
-    return Host(host, port, scheme, (slash + path).rstrip("/"))
+    return Host(host, port, scheme, (slash + path).rstrip("/"), warning)
 
 
 def _split_port(location: str) -> tuple[str, str]:
@@ -193,17 +198,22 @@ def _positive(text: str) -> int:
 
 
 def _flag(text: str) -> bool:
-    if text in ("1", "t", "T", "true", "True", "TRUE"):
+    """Ollama takes everything but its words for "false" as true. So `yes` is true here too; `no`, which would be true
+    as well and was hardly meant so, is refused."""
+    if text.lower() in ("1", "t", "true", "yes", "on"):
         return True
-    if text in ("0", "f", "F", "false", "False", "FALSE"):
+    if text.lower() in ("0", "f", "false"):
         return False
     raise ValueError("expected true or false (1 or 0)")
 
 
 def _level(text: str) -> int:
-    if text.lstrip("-").isdigit():
+    if re.fullmatch(r"[+-]?[0-9]{1,3}", text):
         return int(text)
-    return int(_flag(text))
+    try:
+        return int(_flag(text))
+    except ValueError as exc:
+        raise ValueError("expected 0, 1 (debug) or 2 (the engines' lines too)") from exc
 
 
 def _duration(text: str) -> float:

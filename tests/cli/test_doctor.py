@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.fakeserver import Fake, Reply, as_json
+from tests.cli.fakeserver import Asked, Fake, Reply, as_json
 from tropa import __version__
 from tropa.cli.doctor import address, read_settings, report
 from tropa.devices.device import DeviceMemory
@@ -100,7 +100,7 @@ def test_all_unusable_settings_are_named_and_the_rest_still_holds() -> None:
 
 def test_only_settings_that_differ_are_listed() -> None:
     _, found = read_settings({"OLLAMA_KEEP_ALIVE": "5m", "OLLAMA_DEBUG": "1", "OLLAMA_NOPRUNE": ""})
-    assert [each.text.partition(" ")[0] for each in found] == ["OLLAMA_DEBUG=1"]
+    assert [each.text.partition(": ")[0] for each in found] == ["OLLAMA_DEBUG=1"]
     assert read_settings({})[1] == [Finding("settings", Level.OK, "all as they come")]
 
 
@@ -111,20 +111,91 @@ def test_a_misspelt_setting_is_noted_without_its_value() -> None:
     assert "hunter2" not in repr(found)
 
 
+def test_no_secret_is_shown() -> None:
+    told = {
+        "TROPA_API_KEYS": "hunter2",
+        "HTTPS_PROXY": "http://me:hunter2@proxy:3128",
+        "TROPA_API_KEY": "hunter2",
+        "OLLAMA_API_KEY": "hunter2",
+    }
+    settings, found = read_settings(told)
+    assert settings.api_keys
+    assert "hunter2" not in repr(found)
+    assert [each.text.partition(": ")[0] for each in found] == [
+        "HTTPS_PROXY=http://proxy:3128",
+        "TROPA_API_KEYS is set",
+    ]
+    settings, found = read_settings({"TROPA_API_KEYS": "hunter2,hünter"})
+    assert [each.level for each in found] == [Level.BROKEN]
+    assert "entry 2" in found[0].text
+    assert "nter" not in found[0].text.partition(":")[2].replace("entry", "")
+
+
+def test_variables_for_the_engine_and_the_chat_are_no_mistakes() -> None:
+    told = {"CUDA_VISIBLE_DEVICES": "0", "OLLAMA_EDITOR": "vi", "OLLAMA_NOHISTORY": "1", "TROPA_PLAIN": "1"}
+    _, found = read_settings(told)
+    assert [each.text for each in found] == ["CUDA_VISIBLE_DEVICES=0: for the engine"]
+
+
+def test_an_unusable_address_is_not_looked_at(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "diagnose", lambda settings: [])
+    monkeypatch.setenv("OLLAMA_HOST", "a:b")
+    transcript = run("doctor")
+    assert transcript.status == 1
+    assert "OLLAMA_HOST=a:b: 'b' is not a port number" in transcript.out
+    assert "address   " not in transcript.out
+
+
+def test_a_server_that_would_be_open_to_all_is_broken() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    [found] = address(at(f"0.0.0.0:{port}"))
+    assert found.level is Level.BROKEN
+    assert "TROPA_API_KEYS" in found.advice
+    [found] = address(Settings(host=parse_host(f"0.0.0.0:{port}"), no_auth=True))
+    assert found.level is Level.OK
+
+
+def test_a_server_with_keys(fake: Fake, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(asked: Asked) -> Reply:
+        if asked.headers.get("Authorization") == "Bearer right":
+            return as_json({"version": "0.33.0", "tropa": __version__})
+        return as_json({"error": "an API key is required"}, 401)
+
+    fake.replies["GET /api/version"] = version
+    [found] = address(at(fake.address))
+    assert found.level is Level.NOTE
+    assert found.text == f"a server with keys answers at http://{fake.address}: an API key is required"
+    assert "TROPA_API_KEY" in found.advice
+    [found] = address(at(fake.address), "right")
+    assert found.level is Level.OK
+    monkeypatch.setattr(diagnosis, "diagnose", lambda settings: [])
+    monkeypatch.setenv("OLLAMA_HOST", fake.address)
+    monkeypatch.setenv("TROPA_API_KEY", "right")
+    assert f"tropa {__version__} answers" in run("doctor").out
+    monkeypatch.setenv("TROPA_API_KEY", "schlüssel")
+    assert "BROKEN  settings  TROPA_API_KEY: a key has none but printable ASCII" in run("doctor").out
+
+
+def at(host: str) -> Settings:
+    return Settings(host=parse_host(host))
+
+
 def test_our_server_at_the_address(fake: Fake) -> None:
     fake.replies["GET /api/version"] = as_json({"version": "0.33.0", "tropa": __version__})
-    found = address(parse_host(fake.address))
+    [found] = address(at(fake.address))
     assert found.level is Level.OK
     assert found.text.startswith(f"tropa {__version__} answers at http://{fake.address}")
     fake.replies["GET /api/version"] = as_json({"version": "0.33.0", "tropa": "0.0.1"})
-    found = address(parse_host(fake.address))
+    [found] = address(at(fake.address))
     assert found.level is Level.NOTE
     assert found.advice.startswith("restart it")
 
 
 def test_an_ollama_at_the_address(fake: Fake) -> None:
     fake.replies["GET /api/version"] = as_json({"version": "0.33.0"})
-    found = address(parse_host(fake.address))
+    [found] = address(at(fake.address))
     assert found.level is Level.NOTE
     assert "taken by an Ollama 0.33.0" in found.text
 
@@ -133,19 +204,19 @@ def test_a_server_elsewhere_is_not_mistaken_for_a_process_here(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.replies["GET /api/version"] = as_json({"version": "0.33.0", "tropa": __version__})
-    here = address(parse_host(fake.address)).facts
+    here = address(at(fake.address))[0].facts
     monkeypatch.setattr("tropa.server.listener.is_loopback", lambda name: False)
-    there = address(parse_host(fake.address)).facts
+    there = address(at(fake.address))[0].facts
     assert there["holder"] == ""
     if sys.platform == "linux":
         assert here["holder"] != ""
 
 
 def test_something_else_at_the_address(fake: Fake) -> None:
-    fake.replies["GET /api/version"] = Reply(b"<html>hello</html>")
-    found = address(parse_host(fake.address))
+    fake.replies["GET /api/version"] = Reply(b"<html>\nhello</html>", 404)
+    [found] = address(at(fake.address))
     assert found.level is Level.BROKEN
-    assert "which is no such server" in found.text
+    assert found.text.endswith(f", which is no such server (http://{fake.address} answers: 404 Not Found)")
     assert "OLLAMA_HOST" in found.advice
 
 
@@ -168,7 +239,7 @@ def test_who_holds_a_port() -> None:
 def test_an_address_that_a_server_could_not_have() -> None:
     with socket.socket() as bound:  # taken, though nobody listens
         bound.bind(("127.0.0.1", 0))
-        found = address(parse_host(f"127.0.0.1:{bound.getsockname()[1]}"))
+        [found] = address(at(f"127.0.0.1:{bound.getsockname()[1]}"))
     assert found.level is Level.BROKEN
     assert "bind: " in found.text
 

@@ -191,6 +191,23 @@ def test_an_older_server(tropa: Run) -> None:
     )
 
 
+def test_a_page_is_not_shown_where_a_reason_should_be(tropa: Run, fake: Fake) -> None:
+    fake.replies["GET /api/ps"] = Reply(b"\n<!DOCTYPE html>\n<h1>Bad Gateway</h1>\n", 502)
+    assert tropa("ps") == Transcript(1, "", f"Error: http://{fake.address} answers: 502 Bad Gateway\n")
+
+
+def test_a_server_with_keys_says_how_to_show_one(tropa: Run, fake: Fake) -> None:
+    refused = error("an API key is required", 401)
+    fake.replies = {"GET /api/ps": refused, "GET /api/version": refused, "POST /api/generate": refused}
+    hint = "Set TROPA_API_KEY to a key that this server knows\n"
+    assert tropa("ps") == Transcript(1, "", f"Error: an API key is required\n{hint}")
+    mine = f"Warning: client version is {__version__}\n"
+    said = "Warning: the server does not say its version: an API key is required\n"
+    assert tropa("--version") == Transcript(0, said + mine, "")
+    assert tropa("rm", "a").err == f"Error: 401 Unauthorized: an API key is required\n{hint}"
+    assert "DELETE /api/delete" not in fake.sequence()
+
+
 def test_a_name_is_shown_as_it_is(tropa: Run, fake: Fake) -> None:
     fake.replies["POST /api/generate"] = lines({"error": "bad\nnews"})
     assert tropa("stop", "a").err == "Error: bad\nnews\n"

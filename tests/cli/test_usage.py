@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.cli.fakeserver import Fake, as_json
 from tropa.cli import commands, helpdoc
 from tropa.cli.command import Flag, Takes, UsageError
 from tropa.cli.parse import parse
-from tropa.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +48,9 @@ ROOT = Path(__file__).parents[2]
             ["run", "m", "--think=x"],
             'invalid value for --think: "x" (must be true, false, high, medium, low, or max)',
         ),
-        (["fetch", "m"], 'unknown command "fetch" for "tropa"'),
+        (["fly", "m"], 'unknown command "fly" for "tropa"'),
+        ([""], 'unknown command "" for "tropa"'),
+        (["x" * 100_000], f'unknown command "{"x" * 100_000}" for "tropa"'),
     ],
 )
 def test_usage_errors(run: Run, nobody: str, words: list[str], complaint: str) -> None:
@@ -59,10 +61,32 @@ def test_usage_errors(run: Run, nobody: str, words: list[str], complaint: str) -
 def test_an_unknown_command_comes_with_suggestions(run: Run) -> None:
     transcript = run("lst")
     assert (transcript.status, transcript.out) == (1, "")
-    assert transcript.err == (
-        'Error: unknown command "lst" for "tropa"\n\nDid you mean this?\n\tlist\n\tps\n\n'
-    )
+    assert transcript.err == ('Error: unknown command "lst" for "tropa"\n\nDid you mean this?\n\tlist\n\n')
     assert run("help", "sevre").err.endswith("\tserve\n\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("delete", "rm"), ("Remove", "rm"), ("download", "pull"), ("version", "--version")]
+)
+def test_words_of_other_programs_are_understood(run: Run, typed: str, meant: str) -> None:
+    assert run(typed, "m").err.endswith(f"Did you mean this?\n\t{meant}\n\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "instead"),
+    [
+        ("signin", "signin: there is no account to sign in to", "'tropa login'"),
+        ("signout", "signout: there is no account to sign out of", "'tropa logout'"),
+        ("launch", "launch: starting other programs is left to you", "address of the server"),
+    ],
+)
+def test_commands_that_make_no_sense_here_say_what_to_do_instead(
+    run: Run, name: str, why: str, instead: str
+) -> None:
+    transcript = run(name)
+    assert (transcript.status, transcript.out) == (1, "")
+    assert transcript.err.startswith(f"Error: {why}")
+    assert instead in transcript.err
 
 
 def test_a_format_that_is_no_json_fails_before_anything_is_sent(run: Run, nobody: str) -> None:
@@ -73,7 +97,7 @@ def test_a_format_that_is_no_json_fails_before_anything_is_sent(run: Run, nobody
     )
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"], ["help", "help"], ["help", "-h"]])
 def test_help_of_the_program(run: Run, words: list[str]) -> None:
     transcript = run(*words)
     assert (transcript.status, transcript.err) == (0, "")
@@ -102,6 +126,16 @@ def test_a_command_without_a_server(run: Run, nobody: str) -> None:
         assert (
             transcript.err == "Error: could not connect to tropa server, run 'tropa serve' to start it\n"
         ), words
+
+
+def test_a_port_that_cannot_be_is_told_and_the_usual_one_taken(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:66000")
+    monkeypatch.setattr("tropa.settings.DEFAULT_PORT", 1)
+    assert run("ps").err.startswith(
+        "Warning: OLLAMA_HOST=127.0.0.1:66000: there is no port 66000, so it is 1\n"
+    )
 
 
 def test_a_bad_address_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,13 +184,6 @@ def test_a_flag_without_its_value() -> None:
         parse(["--file"], FLAGS)
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "distance"), [("", "ps", 2), ("list", "list", 0), ("lits", "list", 2), ("rn", "run", 1)]
-)
-def test_distance(one: str, other: str, distance: int) -> None:
-    assert commands.distance(one, other) == distance
-
-
 def test_the_help_page_is_fresh() -> None:
     """`python -m tropa.cli.helpdoc` mends it."""
     assert (ROOT / helpdoc.PAGE).read_text("utf-8") == helpdoc.page()
@@ -170,11 +197,6 @@ def test_a_stale_help_page_is_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert helpdoc.main(["--check"]) == 0
 
 
-def test_every_documented_variable_has_a_setting_or_is_the_clients() -> None:
-    ours = {name.split("_", 1)[1].lower() for name in commands.ENVIRONMENT}
-    assert ours - {"nohistory", "plain", "proxy"} <= set(Settings.__dataclass_fields__)
-
-
 HEAVY = {"asyncio", "uvicorn", "starlette", "msgspec", "psutil", "uvloop", "xllamacpp", "argparse", "logging"}
 HEAVY |= {"prompt_toolkit", "rich", "pygments"}
 
@@ -186,6 +208,34 @@ def test_a_quick_command_imports_nothing_heavy(words: list[str], nobody: str) ->
         [sys.executable, "-c", script, *words], stdout=subprocess.PIPE, check=True, encoding="utf-8"
     )
     assert not HEAVY & set(done.stdout.splitlines()[-1].split())
+
+
+def tropa_process(words: str, redirected: str) -> subprocess.CompletedProcess[bytes]:
+    """A shell's redirections cannot be had in this process."""
+    script = f'exec "{sys.executable}" -m tropa {words} {redirected}'
+    return subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=False, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("words", ["--help", "--version"])
+def test_a_full_disk_is_one_line_and_a_status(nobody: str, words: str) -> None:
+    done = tropa_process(words, ">/dev/full")
+    assert done.returncode == 1
+    assert done.stderr == b"Error: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_complaint_that_cannot_be_written_leaves_its_status(nobody: str) -> None:
+    assert tropa_process("nosuch", "2>/dev/full").returncode == 1
+
+
+def test_closed_streams_are_nowhere_and_no_traceback(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", fake.address)
+    fake.replies["GET /api/ps"] = as_json({"models": []})
+    for closed, status in ((">&-", 0), (">&- 2>&-", 0), ("<&- >&- 2>&-", 0), ("2>&-", 0)):
+        done = tropa_process("ps", closed)
+        assert (done.returncode, done.stderr) == (status, b""), closed
+    assert tropa_process("nosuch", "2>&-").returncode == 1
 
 
 def test_python_m_tropa_is_tropa(nobody: str) -> None:

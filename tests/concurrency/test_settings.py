@@ -26,14 +26,14 @@ BAD = {
     "OLLAMA_MAX_QUEUE": ("endless", COUNT),
     "OLLAMA_LOAD_TIMEOUT": ("nan", DURATION),
     "TROPA_SERVE_TIMEOUT": ("5 minutes", DURATION),
-    "OLLAMA_DEBUG": ("loud", FLAG),
+    "OLLAMA_DEBUG": ("loud", "expected 0, 1 (debug) or 2"),
     "OLLAMA_FLASH_ATTENTION": ("maybe", FLAG),
     "OLLAMA_KV_CACHE_TYPE": ("q3_0", "expected one of f16, q8_0"),
     "OLLAMA_GPU_OVERHEAD": ("1GiB", COUNT),
     "OLLAMA_SCHED_SPREAD": ("yes please", FLAG),
     "OLLAMA_NOPRUNE": ("2", FLAG),
     "TROPA_MEMORY_LIMIT": ("6XiB", "expected a size like 6GiB"),
-    "TROPA_EXIT_WITH_STDIN": ("on", FLAG),
+    "TROPA_EXIT_WITH_STDIN": ("off", FLAG),
 }
 
 

@@ -2,37 +2,8 @@
 
 from __future__ import annotations
 
-from tropa.cli.command import Command, Flag, Takes, UsageError
-from tropa.cli.parse import quoted
-
-ENVIRONMENT = {
-    "OLLAMA_HOST": "address of the server (default 127.0.0.1:11434)",
-    "OLLAMA_MODELS": "folder of the models (default ~/.ollama/models)",
-    "OLLAMA_KEEP_ALIVE": "how long an idle model stays loaded (default 5m; negative: for ever)",
-    "OLLAMA_CONTEXT_LENGTH": "context length where a request asks for none",
-    "OLLAMA_NUM_PARALLEL": "requests at a time for each model",
-    "OLLAMA_MAX_LOADED_MODELS": "models loaded at a time",
-    "OLLAMA_MAX_QUEUE": "requests that may wait (default 512)",
-    "OLLAMA_LOAD_TIMEOUT": "how long a load may stall (default 5m)",
-    "OLLAMA_ORIGINS": "further web origins that may call the server, separated by commas",
-    "OLLAMA_DEBUG": "more about what happens in the log (1)",
-    "OLLAMA_FLASH_ATTENTION": "flash attention on or off; unset: as the engine thinks best",
-    "OLLAMA_KV_CACHE_TYPE": "type of the context cache: f16, q8_0 or q4_0 (default f16)",
-    "OLLAMA_GO_TEMPLATE": "use a model's Go template (1) or its GGUF's own (0); unset: the better one",
-    "OLLAMA_GPU_OVERHEAD": "bytes to leave free on each GPU",
-    "OLLAMA_SCHED_SPREAD": "spread every model over all GPUs",
-    "OLLAMA_NOPRUNE": "keep blobs that no model uses",
-    "OLLAMA_NOHISTORY": "keep no history of what is typed",
-    "OLLAMA_MAX_TRANSFER_STREAMS": "connections for one blob that is pulled or pushed (default 8)",
-    "HTTPS_PROXY": "proxy for registries; also HTTP_PROXY, and NO_PROXY for exceptions",
-    "TROPA_PLAIN": "no colours for the Markdown and the code of answers (1)",
-    "TROPA_LLAMA_SERVER": "a llama-server executable to use as the engine",
-    "TROPA_MEMORY_LIMIT": "most memory that models may take",
-    "TROPA_STATE": "folder for what the server remembers (default ~/.cache/tropa)",
-}
-_SERVER = tuple(name for name in ENVIRONMENT if name not in ("OLLAMA_NOHISTORY", "TROPA_PLAIN"))
-_CLIENT = ("OLLAMA_HOST",)
-_PROXIES = ("HTTPS_PROXY",)
+from tropa.cli.command import Command, Flag, Takes
+from tropa.cli.environment import CHAT, CLIENT, PROXIES, SERVER
 
 _SHOW_PARTS = ("license", "modelfile", "parameters", "template", "system")
 
@@ -43,7 +14,7 @@ COMMANDS = (
         "Start the server",
         "tropa.cli.serve:serve",
         aliases=("start",),
-        environment=_SERVER,
+        environment=SERVER,
         more="It runs until Ctrl-C or SIGTERM, finishes what it is doing, and stops.",
     ),
     Command(
@@ -56,8 +27,9 @@ COMMANDS = (
         flags=(
             Flag("file", "the Modelfile (default: Modelfile in this folder)", Takes.TEXT, "f", "NAME"),
             Flag("quantize", "quantize the weights, for example q4_K_M", Takes.TEXT, "q", "TYPE"),
+            Flag("draft-quantize", "quantize the weights of the DRAFT model", Takes.TEXT, value="TYPE"),
         ),
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "show",
@@ -70,7 +42,7 @@ COMMANDS = (
             *(Flag(part, f"only the {part}") for part in _SHOW_PARTS),
             Flag("verbose", "all metadata and tensors", short="v"),
         ),
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "run",
@@ -102,7 +74,7 @@ COMMANDS = (
             Flag("truncate", "embedding models: cut too long inputs (--truncate=false: refuse them)"),
             Flag("dimensions", "embedding models: length of the vector", Takes.WHOLE, value="N"),
         ),
-        environment=("OLLAMA_HOST", "OLLAMA_NOHISTORY", "TROPA_PLAIN"),
+        environment=(*CLIENT, *CHAT),
         more=(
             "What is piped in becomes the first part of the prompt. Without a prompt, on a terminal,\n"
             "a chat begins. A model that is not here is pulled first.\n"
@@ -116,7 +88,7 @@ COMMANDS = (
         "tropa.cli.manage:stop",
         least=1,
         most=1,
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "pull",
@@ -129,7 +101,7 @@ COMMANDS = (
             Flag("insecure", "over http, for a registry without TLS"),
             Flag("dry-run", "only say what would be fetched, and how large it is"),
         ),
-        environment=("OLLAMA_HOST", *_PROXIES),
+        environment=(*CLIENT, *PROXIES),
         more=(
             "What was interrupted goes on where it was. hf.co/USER/REPO:QUANT and names at any OCI registry\n"
             "work too. Proxies and credentials are those of the server."
@@ -143,7 +115,7 @@ COMMANDS = (
         least=1,
         most=1,
         flags=(Flag("insecure", "over http, for a registry without TLS"),),
-        environment=("OLLAMA_HOST", *_PROXIES),
+        environment=(*CLIENT, *PROXIES),
         more="The name says where to: 'tropa cp MODEL registry.example.com/me/MODEL' gives it such a name.",
     ),
     Command(
@@ -200,7 +172,7 @@ COMMANDS = (
         most=1,
         flags=(Flag("files", "the files of each: kind, size, path, and which models share them"),),
         aliases=("ls",),
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "ps",
@@ -208,7 +180,7 @@ COMMANDS = (
         "List the models that are loaded",
         "tropa.cli.listing:list_running",
         most=1,
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "plan",
@@ -221,7 +193,7 @@ COMMANDS = (
             Flag("num-ctx", "context per slot, in tokens", Takes.WHOLE, value="N"),
             Flag("parallel", "slots", Takes.WHOLE, value="P"),
         ),
-        environment=_CLIENT,
+        environment=CLIENT,
         more="Nothing is loaded or unloaded by asking. Exit status 1: the model would be refused.",
     ),
     Command(
@@ -231,7 +203,7 @@ COMMANDS = (
         "tropa.cli.manage:copy",
         least=2,
         most=2,
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "rm",
@@ -240,7 +212,7 @@ COMMANDS = (
         "tropa.cli.manage:remove",
         least=1,
         most=None,
-        environment=_CLIENT,
+        environment=CLIENT,
     ),
     Command(
         "check",
@@ -262,7 +234,7 @@ COMMANDS = (
         "Find out what works on this machine, and what to do about the rest",
         "tropa.cli.doctor:doctor",
         flags=(Flag("json", "as JSON, for programs"),),
-        environment=_SERVER,
+        environment=SERVER,
         more=(
             "Tries the engine and looks at the processor, memory, GPUs, the models' folder, the address and the\n"
             "settings. Nothing is changed, and no server is needed. Exit status 1: something is broken."
@@ -283,34 +255,3 @@ COMMANDS = (
         ),
     ),
 )
-
-
-def find(name: str) -> Command:
-    """Raises UsageError, with suggestions, if there is no such command."""
-    for command in COMMANDS:
-        if name in (command.name, *command.aliases):
-            return command
-    text = f'unknown command {quoted(name)} for "tropa"'
-    if likely := suggestions(name):
-        text += "\n\nDid you mean this?\n" + "".join(f"\t{each}\n" for each in likely)
-    raise UsageError(text)
-
-
-def suggestions(name: str) -> list[str]:
-    """The commands that `name` begins, or that are at most two letters away from it."""
-    typed = name.lower()
-    return [
-        command.name
-        for command in COMMANDS
-        if command.name.startswith(typed) or distance(typed, command.name) <= 2
-    ]
-
-
-def distance(one: str, other: str) -> int:
-    """How many letters must be put in, taken out or replaced to get from one to the other."""
-    row = list(range(len(other) + 1))
-    for i, left in enumerate(one, 1):
-        corner, row[0] = row[0], i
-        for j, right in enumerate(other, 1):
-            corner, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, corner + (left != right))
-    return row[-1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tropa.cli.command import HELP, VERSION, Command, Flag
-from tropa.cli.commands import COMMANDS, ENVIRONMENT
+from tropa.cli.commands import COMMANDS
+from tropa.cli.environment import ENVIRONMENT
 
 
 def program() -> str:

@@ -5,6 +5,8 @@ Nothing heavy is imported here. `tropa ps` has to feel instant, so a command's c
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import sys
@@ -16,11 +18,13 @@ from tropa.cli.parse import parse
 from tropa.errors import TropaError
 
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     words = sys.argv[1:] if argv is None else argv
+    _open_what_is_closed()
     _tolerate_any_text()
     try:
         status = _dispatch(words)
@@ -32,15 +36,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `tropa list | head -1`: whoever read has enough
         _forget_output()
         return 1
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        _forget_output()
+        return complain(CannotWrite(error))
     return status
+
+
+class CannotWrite(TropaError):
+    """What we have to say can't be written where it should go: the disk behind it is full, or fails."""
+
+    code = "cannot-write"
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write to standard output: {error.strerror}")
 
 
 def complain(error: TropaError) -> int:
     """Say it on stderr, after whatever was printed before. Returns the status that goes with it."""
-    sys.stdout.flush()
-    sys.stderr.write(f"Error: {error}\n")
+    text = f"Error: {error}\n"
     if error.hint:
-        sys.stderr.write(f"{error.hint[0].upper()}{error.hint[1:]}\n")
+        text += f"{error.hint[0].upper()}{error.hint[1:]}\n"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_output()
+    with contextlib.suppress(OSError):  # the status still tells
+        sys.stderr.write(text)
     return 1
 
 
@@ -57,7 +80,7 @@ def _dispatch(words: Sequence[str]) -> int:
         return _help(None)
     if name == "help":
         return _help(next((word for word in after if not word.startswith("-")), None))
-    from tropa.cli.commands import find
+    from tropa.cli.find import find
 
     command = find(name)
     call = parse(after, command.all_flags)
@@ -82,10 +105,19 @@ def _load(command: Command) -> Callable[[Call], int]:
 
 
 def _help(name: str | None) -> int:
-    from tropa.cli import commands, helptext
+    from tropa.cli import helptext
+    from tropa.cli.find import find
 
-    sys.stdout.write(helptext.program() if name is None else helptext.command(commands.find(name)))
+    sys.stdout.write(helptext.program() if name in (None, "help") else helptext.command(find(name)))
     return 0
+
+
+def _open_what_is_closed() -> None:
+    """A stream that was closed before us (`tropa ps >&-`) goes nowhere. Its number must not fall to a socket,
+    which would then get what was meant for it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _tolerate_any_text() -> None:

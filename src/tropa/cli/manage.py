@@ -10,6 +10,7 @@ from tropa.client.client import Client
 from tropa.client.errors import ServerError
 from tropa.errors import TropaError
 
+_NO_ACCESS = 401
 _NOT_FOUND = 404
 
 
@@ -34,6 +35,8 @@ def remove(call: Call) -> int:
         try:
             unload(server, model)
         except ServerError as error:
+            if error.status == _NO_ACCESS:
+                raise
             if error.status != _NOT_FOUND:
                 sys.stderr.write(f"Warning: unable to stop model '{model}'\n")
         server.delete("/api/delete", {"model": model, "name": model})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from tropa.cli.command import UsageError
 from tropa.client.client import CONNECT_TIMEOUT, Client
@@ -13,9 +14,12 @@ def host() -> Host:
     """`OLLAMA_HOST`. The other settings are the server's; a bad one is no reason to refuse `tropa ps`."""
     text = os.environ.get("OLLAMA_HOST", "").strip().strip("\"'")
     try:
-        return parse_host(text) if text else Host()
+        host = parse_host(text) if text else Host()
     except ValueError as exc:
         raise UsageError(f"OLLAMA_HOST={text}: {exc}") from exc
+    if host.warning:
+        sys.stderr.write(f"Warning: OLLAMA_HOST={text}: {host.warning}\n")
+    return host
 
 
 def client(*, timeout: float = CONNECT_TIMEOUT, patience: float | None = None) -> Client:

@@ -6,7 +6,7 @@ import sys
 
 from tropa import __version__
 from tropa.cli.target import client
-from tropa.client.errors import ClientError
+from tropa.client.errors import ClientError, ServerError
 
 _PATIENCE = 0.5
 """Seconds for each step. Nobody waits longer for a version."""
@@ -17,6 +17,8 @@ def version() -> int:
     running = None
     try:
         answer = client(timeout=_PATIENCE, patience=_PATIENCE).get("/api/version")
+    except ServerError as error:
+        sys.stdout.write(f"Warning: the server does not say its version: {error}\n")
     except ClientError:
         sys.stdout.write("Warning: could not connect to a running Tropa instance\n")
     else:

@@ -19,6 +19,7 @@ _ERROR_LIMIT = 1 << 16
 _AGENT = f"tropa/{__version__} ({sys.platform}) Python/{sys.version_info.major}.{sys.version_info.minor}"
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 _NO_ROUTE = "404 page not found"
+_WANTS_KEY = "set TROPA_API_KEY to a key that this server knows"
 
 Json = dict[str, Any]
 
@@ -161,13 +162,15 @@ class Client:
             body = response.read(_ERROR_LIMIT)
         except (OSError, http.client.HTTPException):
             body = b""  # the status alone has to do
-        status = f"{response.status} {response.reason}"
-        text = _error_text(body)
+        status = f"{response.status} {response.reason}".rstrip()
+        text = f"{self.host.url} answers: {status}" if _is_page(body) else _error_text(body)
         if response.status == 404 and text == _NO_ROUTE:
             return NoSuchRoute("the server does not know this request: is it an older one?", response.status)
+        hint = _WANTS_KEY if response.status == 401 else None
         if not text:
-            return ServerError(status, response.status)
-        return ServerError(text, response.status, prefix=f"{status}: " if streaming else "")
+            return ServerError(status, response.status, hint=hint)
+        prefix = f"{status}: " if streaming and not _is_page(body) else ""
+        return ServerError(text, response.status, prefix=prefix, hint=hint)
 
     def _json(self, body: bytes) -> Json:
         return self._object(body) if body.strip() else {}
@@ -192,6 +195,11 @@ def _encoded(body: Mapping[str, object] | None, accept: str) -> tuple[bytes | No
     if body is None:
         return None, {"Accept": accept}
     return json.dumps(body).encode(), {"Accept": accept, "Content-Type": "application/json"}
+
+
+def _is_page(body: bytes) -> bool:
+    """HTML: another program, or a proxy that speaks for itself."""
+    return body.lstrip()[:1] == b"<"
 
 
 def _error_text(body: bytes) -> str:

@@ -47,8 +47,10 @@ class ServerError(ClientError):
 
     code = "server-error"
 
-    def __init__(self, text: str, status: int | None = None, *, prefix: str = "") -> None:
-        super().__init__(prefix + text)
+    def __init__(
+        self, text: str, status: int | None = None, *, prefix: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(prefix + text, hint=hint)
         self.text = text
         self.status = status
 

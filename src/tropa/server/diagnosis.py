@@ -28,6 +28,7 @@ from tropa.library.bundled import packaged
 from tropa.library.library import Library
 from tropa.runners.choice import PROBE_LIMIT, Verdict, fingerprint, probe
 from tropa.runners.rundir import RunDir
+from tropa.server.keys import OpenToAll, check
 from tropa.server.listener import CannotListen, listen
 from tropa.settings import Settings
 from tropa.text.sizes import format_size
@@ -239,6 +240,15 @@ def cannot_listen(name: str, port: int) -> str:
     except CannotListen as error:
         return str(error)
     return ""
+
+
+def closed_to_servers(settings: Settings) -> OpenToAll | None:
+    """Why a server would refuse to be reachable there, if it would."""
+    try:
+        check(settings)
+    except OpenToAll as error:
+        return error
+    return None
 
 
 def holder(port: int) -> str:

@@ -31,7 +31,12 @@ def test_create_uploads_and_makes(tropa: Run, fake: Fake, folder: Path) -> None:
         f"POST /api/blobs/{DIGEST}": Reply(status=201),
         "POST /api/create": SUCCESS,
     }
-    assert tropa("create", "mine") == Transcript(0, "", "")
+    transcript = tropa("create", "mine")
+    assert (transcript.status, transcript.out) == (0, "")
+    assert transcript.err.splitlines() == [  # a pipe gets each step once
+        "gathering model components", "reading weights.gguf: 1.3 MB", f"copying file {DIGEST[:19]}: 1.3 MB",
+        "parsing GGUF", "writing manifest", "success",
+    ]  # fmt: skip
     assert fake.sequence() == [
         "HEAD /",
         f"HEAD /api/blobs/{DIGEST}",
@@ -55,6 +60,14 @@ def test_a_blob_that_is_there_is_not_sent_again(tropa: Run, fake: Fake, folder: 
     assert fake.bodies("/api/create")[0]["quantize"] == "q4_K_M"
 
 
+def test_a_draft_is_quantized_on_its_own(tropa: Run, fake: Fake, folder: Path) -> None:
+    fake.replies["POST /api/create"] = SUCCESS
+    (folder / "Modelfile").write_text("FROM tiny\n")
+    assert tropa("create", "mine", "--draft-quantize", "q8_0").status == 0
+    assert fake.bodies("/api/create") == [{"model": "mine", "from": "tiny", "draft_quantize": "q8_0"}]
+    assert "unsupported quantization type" in tropa("create", "mine", "--draft-quantize=q8_1").err
+
+
 def test_a_modelfile_can_be_piped_in(tropa: Run, fake: Fake, folder: Path) -> None:
     fake.replies["POST /api/create"] = SUCCESS
     assert tropa("create", "mine", "-f", "-", piped=b"FROM tiny\n").status == 0
@@ -68,7 +81,9 @@ def test_what_is_wrong_here_is_said_before_anything_is_sent(tropa: Run, fake: Fa
     assert tropa("create", "m") == Transcript(1, "", "Error: no FROM line\n")
     (folder / "Modelfile").unlink()
     (folder / "weights.gguf").unlink()
-    assert tropa("create", "m") == Transcript(1, "", "Error: no such file: Modelfile\nName it with -f\n")
+    transcript = tropa("create", "m")
+    assert (transcript.status, transcript.out) == (1, "")
+    assert transcript.err.startswith("Error: no such file: Modelfile\nWrite one (it begins with FROM")
     (folder / "Modelfile").mkdir()
     assert tropa("create", "m").err == "Error: cannot read Modelfile: Is a directory\n"
     assert fake.asked == []
@@ -88,7 +103,7 @@ def test_a_mistyped_quantization_is_said_before_anything_is_sent(
 def test_a_folder_with_a_model_needs_no_modelfile(tropa: Run, fake: Fake, folder: Path) -> None:
     fake.replies |= {f"HEAD /api/blobs/{DIGEST}": Reply(), "POST /api/create": SUCCESS}
     (folder / "Modelfile").unlink()
-    assert tropa("create", "mine") == Transcript(0, "", "")
+    assert tropa("create", "mine").status == 0
     assert fake.bodies("/api/create") == [{"model": "mine", "files": {"weights.gguf": DIGEST}}]
 
 
@@ -115,13 +130,13 @@ def test_what_the_server_warns_of_is_said_even_without_a_terminal(
 ) -> None:
     (folder / "Modelfile").write_text("FROM tiny\n")
     fake.replies["POST /api/create"] = lines({"status": "warning: mind the gap"}, {"status": "success"})
-    assert tropa("create", "m") == Transcript(0, "", "warning: mind the gap\n")
+    assert tropa("create", "m") == Transcript(0, "", "success\nwarning: mind the gap\n")
 
 
 def test_deprecated_parameters_are_warned_about(tropa: Run, fake: Fake, folder: Path) -> None:
     fake.replies["POST /api/create"] = SUCCESS
     (folder / "Modelfile").write_text("FROM tiny\nPARAMETER mirostat 1\n")
-    assert tropa("create", "m") == Transcript(0, "", "warning: parameter mirostat is deprecated\n")
+    assert tropa("create", "m").err.startswith("warning: parameter mirostat is deprecated\n")
 
 
 def test_a_refused_upload_is_the_error(tropa: Run, fake: Fake, folder: Path) -> None:
@@ -129,7 +144,9 @@ def test_a_refused_upload_is_the_error(tropa: Run, fake: Fake, folder: Path) -> 
         f"HEAD /api/blobs/{DIGEST}": Reply(status=404),
         f"POST /api/blobs/{DIGEST}": error("no space left on device", 500),
     }
-    assert tropa("create", "m") == Transcript(1, "", "Error: no space left on device\n")
+    transcript = tropa("create", "m")
+    assert (transcript.status, transcript.out) == (1, "")
+    assert transcript.err.endswith("\nError: no space left on device\n")
 
 
 def test_errors_before_and_inside_the_stream(tropa: Run, fake: Fake, folder: Path) -> None:
@@ -139,4 +156,4 @@ def test_errors_before_and_inside_the_stream(tropa: Run, fake: Fake, folder: Pat
     fake.replies["POST /api/create"] = lines(
         {"status": "x"}, {"error": "pull model manifest: file does not exist"}
     )
-    assert tropa("create", "m") == Transcript(1, "", "Error: pull model manifest: file does not exist\n")
+    assert tropa("create", "m") == Transcript(1, "", "x\nError: pull model manifest: file does not exist\n")

@@ -62,6 +62,16 @@ def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
     assert out.getvalue() == ""
 
 
+def test_a_pipe_is_told_of_each_thing_once() -> None:
+    out = io.StringIO()
+    with Progress(keep=True, told=True, out=out) as progress:
+        progress.status("working")
+        progress.move(progress.bar("file:", 2000), 10)
+        progress.bar("file:", 2000)
+        progress.status("working")
+    assert out.getvalue() == "working\nfile: 2 KB\n"
+
+
 def test_a_terminal_that_goes_away_does_not_end_the_work(
     screen: Screen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,9 @@ from tropa.text.progress import Bar
 _DEFAULT = "Modelfile"
 _STDIN = "-"
 _WARNING = "warning: "
+_NO_MODELFILE = (
+    "write one (it begins with FROM and a model), name another with -f, or go to a folder of weights"
+)
 
 
 class CannotRead(TropaError):
@@ -40,17 +43,17 @@ def create(call: Call) -> int:
         Name.parse(model)
     except InvalidName as error:
         raise InvalidName(model, f"invalid model name: {model}") from error
-    if quantize := call.text("quantize"):
-        file_type(quantize)  # a mistake is said before anything is uploaded
+    packed = {flag: text for flag in ("quantize", "draft-quantize") if (text := call.text(flag))}
+    for text in packed.values():
+        file_type(text)  # a mistake is said before anything is uploaded
     wanted = _wanted(call.text("file"))
     server = client()
     server.alive()  # before a long time is spent on hashing
     for warning in wanted.warnings:
         sys.stderr.write(f"{warning}\n")
-    with Progress(keep=True) as progress:
+    with Progress(keep=True, told=True) as progress:
         fields = {**wanted.fields, **_uploaded(wanted, server, progress)}
-        if quantize:
-            fields["quantize"] = quantize
+        fields |= {flag.replace("-", "_"): text for flag, text in packed.items()}
         warnings = _make(server, {"model": model, **fields}, progress)
     for warning in warnings:
         sys.stderr.write(f"{warning}\n")
@@ -70,7 +73,7 @@ def _wanted(name: str | None) -> CreateRequest:
         try:
             return folder_request(Path.cwd())
         except NoWeights as nothing:
-            hint = nothing.hint if "git-lfs" in (nothing.hint or "") else "name it with -f"
+            hint = nothing.hint if "git-lfs" in (nothing.hint or "") else _NO_MODELFILE
             raise CannotRead(f"no such file: {path}", hint=hint) from nothing
     except OSError as exc:
         raise _unreadable(path, exc) from exc

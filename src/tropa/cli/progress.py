@@ -15,6 +15,7 @@ from typing import Self, TextIO
 
 from tropa.cli import terminal
 from tropa.text.progress import FRAME_SECONDS, Bar, Spinner
+from tropa.text.sizes import format_size
 from tropa.text.table import cells_wide
 
 PATIENCE = 0.5
@@ -25,11 +26,18 @@ _CLEAR_BELOW = "\x1b[J"
 
 
 class Progress:
-    """Lines that change, drawn `after` some seconds. With `keep` they stay at the end, else they vanish."""
+    """Lines that change, drawn `after` some seconds. With `keep` they stay at the end, else they vanish.
 
-    def __init__(self, *, keep: bool, after: float = 0.0, out: TextIO | None = None) -> None:
+    Where lines can't change nothing is drawn. With `told`, files and pipes get a plain line for each thing that
+    begins, once.
+    """
+
+    def __init__(
+        self, *, keep: bool, after: float = 0.0, told: bool = False, out: TextIO | None = None
+    ) -> None:
         self._out = sys.stderr if out is None else out
-        self._shown = terminal.is_terminal(self._out)
+        self._shown = terminal.moves_cursor(self._out)
+        self._told: set[str] | None = set() if told and not self._shown else None
         self._keep = keep
         self._after = after
         self._lines: list[Spinner | Bar] = []
@@ -56,6 +64,7 @@ class Progress:
                 return
             self._stop_last()
             self._lines.append(Spinner(message, time.monotonic()))
+            self._tell(message)
 
     def bar(self, message: str, total: int, done: int = 0) -> Bar:
         """A new line with a bar, for the caller to move. What was `done` before makes no rate."""
@@ -63,6 +72,7 @@ class Progress:
             self._stop_last()
             bar = Bar(message, total, time.monotonic(), done)
             self._lines.append(bar)
+            self._tell(f"{message.removesuffix(':')}: {format_size(total)}")
             return bar
 
     def move(self, bar: Bar, done: int) -> None:
@@ -82,6 +92,11 @@ class Progress:
         elif self._drawn:
             self._write(self._to_first_line(terminal.width(self._out)) + _CLEAR_BELOW)
         self._drawn = []
+
+    def _tell(self, line: str) -> None:
+        if self._told is not None and line not in self._told:
+            self._told.add(line)
+            self._write(f"{line}\n")
 
     def _stop_last(self) -> None:
         if self._lines and isinstance(last := self._lines[-1], Spinner):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 
-from tropa.cli import terminal
 from tropa.cli.command import Call
 from tropa.cli.ownserver import server_running
 from tropa.cli.progress import Progress
@@ -34,15 +33,11 @@ def pull_model(server: Client, model: str, *, insecure: bool) -> None:
 
 def transfer(server: Client, path: str, body: dict[str, object]) -> None:
     """Have the server pull or push, with a bar for each layer. Piped elsewhere: a line for each event."""
-    told = None if terminal.is_terminal(sys.stderr) else _Lines()
-    with Progress(keep=True) as progress:
+    with Progress(keep=True, told=True) as progress:
         bars = _Bars(progress)
         with closing(server.stream(path, body)) as records:
             for record in records:
-                if told is None:
-                    bars.show(record)
-                else:
-                    told.show(record)
+                bars.show(record)
 
 
 class _Bars:
@@ -63,22 +58,6 @@ class _Bars:
             # What an earlier attempt fetched is no part of this one's rate.
             bar = self._bars[digest] = self._progress.bar(f"{status}:", total, done)
         self._progress.move(bar, done)
-
-
-class _Lines:
-    """For files and pipes: what happened, each thing once."""
-
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    def show(self, record: Json) -> None:
-        line = str(record.get("status", ""))
-        if record.get("digest"):
-            line += f": {format_size(record.get('total') or 0)}"
-        if line not in self._said:
-            self._said.add(line)
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
 
 
 def _say_sizes(server: Client, model: str, *, insecure: bool) -> None:

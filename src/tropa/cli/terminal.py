@@ -16,6 +16,11 @@ def is_terminal(stream: TextIO) -> bool:
     return not stream.closed and stream.isatty()
 
 
+def moves_cursor(stream: TextIO) -> bool:
+    """Whether lines can be drawn again there. A dumb terminal would show the codes for it."""
+    return is_terminal(stream) and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
 def width(stream: TextIO) -> int:
     """In columns; 80 if nobody knows."""
     try:

@@ -177,6 +177,31 @@ def test_a_terminal_without_any_cursor_control(model: Fake, monkeypatch: pytest.
     assert last_said(model) == "one"
 
 
+def test_a_dumb_terminal_sees_no_codes(model: Fake) -> None:
+    model.replies["POST /api/generate"] = lines({"response": "word " * 40, "done": True})
+    with Terminal("run", "m", "hi", term="dumb") as terminal:
+        assert terminal.status() == 0
+        assert terminal.seen == "word " * 40 + "\r\n\r\n"
+
+
+@pytest.mark.parametrize("words", [("hi",), ()])
+def test_an_error_does_not_stick_to_half_an_answer(model: Fake, words: tuple[str, ...]) -> None:
+    half = {"response": "Hel", "message": {"content": "Hel"}}
+    broken = lines(half, {"error": "the runner died"})
+    if words:
+        model.replies["POST /api/generate"] = broken
+    model.replies["POST /api/chat"] = broken
+    with Terminal("run", "m", *words) as terminal:
+        if not words:
+            terminal.expect(">>> ")
+            terminal.press("hi" + ENTER)
+        terminal.expect("Hel\r\nError: the runner died\r\n")
+        if not words:
+            terminal.expect(">>> ")
+            terminal.press(CTRL_D)
+        assert terminal.status() == (1 if words else 0)
+
+
 def test_no_history_is_kept_if_not_wanted(model: Fake, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_NOHISTORY", "1")
     model.replies["POST /api/chat"] = said("Yes.")

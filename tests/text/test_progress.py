@@ -115,6 +115,26 @@ def test_wide_characters_break_anywhere() -> None:
     assert Wrapper(columns=20).feed("あ" * 10) == "あ" * 7 + "\n" + "あ" * 3
 
 
+def test_a_tab_takes_the_columns_up_to_the_next_stop() -> None:
+    assert Wrapper(columns=25).feed("a\tb\tlonger") == "a\tb\tlong\x1b[4D\x1b[K\nlonger"
+    assert Wrapper(columns=25).feed("a\tb\tc\td") == "a\tb\tc\nd"
+
+
+def test_symbols_are_never_taken_back() -> None:
+    """How many columns flags and hearts take is for each terminal to say."""
+    for symbols in ("🇩🇪🇫🇷", "❤️❤️❤️", "👨‍👩‍👧"):
+        assert "\x1b" not in Wrapper(columns=20).feed(f"aaaa bbbb {symbols * 3}")
+
+
+def test_a_terminal_may_change_its_width_in_between() -> None:
+    wrapper = Wrapper(columns=40)
+    assert wrapper.feed("aaaa bbbb cccc dddd ") == "aaaa bbbb cccc dddd "
+    wrapper.resize(20)
+    assert screen(wrapper.feed("eeee\nffff gggg hhhh iiii")) == ["eeee", "ffff gggg hhhh ", "iiii"]
+    wrapper.resize(40)
+    assert wrapper.feed(" jjjj kkkk") == " jjjj kkkk"
+
+
 def test_a_tiny_terminal_is_left_alone() -> None:
     text = "some longer text than that"
     assert Wrapper(columns=9).feed(text) == text

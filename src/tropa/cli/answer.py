@@ -14,6 +14,7 @@ from tropa.cli import terminal
 from tropa.cli.markdown import Markdown, Span
 from tropa.cli.progress import waiting
 from tropa.client.client import Client, Json
+from tropa.client.errors import ClientError
 from tropa.text.wrap import Wrapper, printable
 
 _OPEN, _CLOSE = "Thinking...", "...done thinking."
@@ -36,7 +37,7 @@ class Printer:
         self._out = out
         self._terminal = terminal.is_terminal(out)
         self._grey, self._plain = (terminal.GREY, terminal.PLAIN) if terminal.has_colours(out) else ("", "")
-        self._wrapper = Wrapper(terminal.width(out)) if wrap and self._terminal else None
+        self._wrapper = Wrapper(terminal.width(out)) if wrap and terminal.moves_cursor(out) else None
         self._markdown = None if raw or not self._grey or terminal.is_plain() else Markdown()
         self._style = ""
         self._word = deque[Span](
@@ -44,7 +45,7 @@ class Printer:
         )  # the last letters since a blank: they may have to move
         self._hide_thinking = hide_thinking
         self._thinking = False
-        self._line_open = False
+        self._line_open = False  # whether something stands in the line that the cursor is in
 
     def thinking(self, piece: str) -> None:
         if self._hide_thinking or not piece:
@@ -53,7 +54,6 @@ class Printer:
             self._thinking = True
             self._write(f"{self._grey}{_OPEN}\n")
         self._show(piece)
-        self._line_open = not piece.endswith("\n")
 
     def text(self, piece: str) -> None:
         if piece:
@@ -78,6 +78,11 @@ class Printer:
             self._paint(self._markdown.finish())
             self._write(self._styled("", ""))
 
+    def end_line(self) -> None:
+        """What comes next on a terminal, an error, is no part of the answer's last line."""
+        if self._terminal and self._line_open:
+            self._write("\n")
+
     def _end_thinking(self) -> None:
         if self._thinking:
             self._thinking = False
@@ -89,9 +94,15 @@ class Printer:
     def _show(self, piece: str) -> None:
         if self._terminal:
             piece = printable(piece)
+        self._resize()
         self._write(self._wrapper.feed(piece) if self._wrapper else piece)
 
+    def _resize(self) -> None:
+        if self._wrapper:
+            self._wrapper.resize(terminal.width(self._out))
+
     def _paint(self, spans: list[Span]) -> None:
+        self._resize()
         self._write("".join(self._painted(span) for span in spans))
 
     def _painted(self, span: Span) -> str:
@@ -122,6 +133,8 @@ class Printer:
         return f"{terminal.PLAIN}\x1b[{style}m{text}" if style else f"{terminal.PLAIN}{text}"
 
     def _write(self, text: str) -> None:
+        if shown := text.removesuffix(terminal.PLAIN):
+            self._line_open = not shown.endswith("\n")
         self._out.write(text)
         self._out.flush()
 
@@ -133,6 +146,10 @@ def show_answer(
     with waiting(waiting_for) as progress, closing(server.stream(path, body)) as records:
         try:
             return _print(records, printer, progress.close)
+        except ClientError:
+            printer.finish()
+            printer.end_line()
+            raise
         finally:
             progress.close()
             printer.finish()

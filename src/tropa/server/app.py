@@ -25,6 +25,7 @@ from tropa.server.metrics import Metrics
 from tropa.server.native import account, catalog, embedding, inference, planning, reranking, running, transfer
 from tropa.server.native.files import files
 from tropa.server.openai import routes as openai
+from tropa.server.openai import transcriptions
 from tropa.server.openai.errors import OPENAI
 from tropa.server.openapi import Described
 from tropa.server.respond import JSON, ClientGone, send_bytes, send_error, send_json
@@ -33,6 +34,7 @@ from tropa.service.service import Service
 log = logging.getLogger("tropa.server")
 
 BLOBS = "/api/blobs/{digest}"
+_MOST = {BLOBS: None, transcriptions.PATH: transcriptions.MOST_BODY}  # bytes of a body, where it is not as everywhere
 
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -112,7 +114,7 @@ class _Methods:
 
     def __init__(self, path: str, methods: dict[str, Endpoint], patience: float | None) -> None:
         self._path = path
-        self._most = None if path == BLOBS else MOST_BODY
+        self._most = _MOST.get(path, MOST_BODY)
         self._patience = patience
         self._methods = methods
 

@@ -102,6 +102,27 @@ OPENAI: dict[str, Json] = {
     ),
 }
 
+# A form: all its values are texts, and a text is what any of them may be until it is read.
+_WORD: Json = {"type": "string"}
+_WORDS: Json = {"type": "array", "items": _WORD}
+OPENAI["OpenAITranscription"] = {
+    "type": "object",
+    "properties": {
+        "file": {**_WORD, "format": "binary", "description": "WAV, MP3 or FLAC, 25 MiB at most"},
+        "model": _WORD,
+        "response_format": {**_WORD, "enum": ["json", "text"]},
+        "language": {**_WORD, "description": "A hint"},
+        "languages": {**_WORDS, "description": "Hints"},
+        "keywords": {**_WORDS, "description": "Hints: words that may occur"},
+        "prompt": {**_WORD, "description": "What was said before, or a text in the style"},
+        "temperature": {"type": "number", "minimum": 0},
+        "stream": {"type": "boolean"},
+        "include": {"type": "array", "items": {**_WORD, "enum": ["logprobs"]}},
+        "keep_alive": {**_WORD, "description": "Beyond the dialect: as in the native API"},
+    },
+    "required": ["file", "model"],
+}
+
 _COUNTED = {
     "model": "text",
     "messages": "list",

@@ -30,15 +30,18 @@ JSON, LINES, EVENTS, TEXT, NOTHING = (
     "",
 )
 BYTES = "application/octet-stream"
+FORM = "multipart/form-data"
 
 
 class About(NamedTuple):
-    """What is said of a route. `body` names a schema, or is BYTES; `answers` are content types."""
+    """What is said of a route. `body` names a schema, or is BYTES; `answers` are content types. A `form` is no JSON but
+    fields and a file."""
 
     summary: str
     body: str = ""
     answers: Sequence[str] = (JSON,)
     status: int = 200
+    form: bool = False
 
 
 ABOUT: dict[tuple[str, str], About] = {
@@ -79,6 +82,9 @@ ABOUT: dict[tuple[str, str], About] = {
     ("POST", "/v1/chat/completions"): About("Answer a conversation", "OpenAIChat", [JSON, EVENTS]),
     ("POST", "/v1/completions"): About("Complete a prompt", "OpenAICompletion", [JSON, EVENTS]),
     ("POST", "/v1/embeddings"): About("One vector per text", "OpenAIEmbedding"),
+    ("POST", "/v1/audio/transcriptions"): About(
+        "Write down what is said in a recording", "OpenAITranscription", [JSON, TEXT, EVENTS], form=True
+    ),
     ("POST", "/v1/rerank"): About("One score per document", "RerankRequest"),
     ("POST", "/v1/responses"): About("Answer a conversation", "OpenAIResponse", [JSON, EVENTS]),
     ("GET", "/v1/models"): About("The models there are"),
@@ -172,7 +178,8 @@ def _operation(method: str, path: str) -> Json:
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]
     if about.body:
-        content = {BYTES: {}} if about.body == BYTES else {JSON: {"schema": {"$ref": _ref(about.body)}}}
+        kind = FORM if about.form else JSON
+        content = {BYTES: {}} if about.body == BYTES else {kind: {"schema": {"$ref": _ref(about.body)}}}
         found["requestBody"] = {"required": True, "content": content}
     answer: Json = {"description": "Done"}
     if types := [kind for kind in about.answers if kind]:
@@ -253,7 +260,7 @@ def page(document: Json) -> str:
 
 def _shown(method: str, path: str, operation: Json, schemas: Json) -> str:
     head = f"<b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
-    content = operation.get("requestBody", {}).get("content", {}).get(JSON)
+    content = next(iter(operation.get("requestBody", {}).get("content", {}).values()), None)
     rows = []
     if content:
         body = schemas[content["schema"]["$ref"].rpartition("/")[2]]

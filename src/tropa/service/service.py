@@ -10,12 +10,13 @@ from tropa.library.model import Model
 from tropa.runners.account import current
 from tropa.runners.herd import Herd
 from tropa.scheduler.plan import Plan
-from tropa.service import chat, count, embed, generate, rerank, toolchoice
+from tropa.service import chat, count, embed, generate, rerank, toolchoice, transcribe
 from tropa.service.asks import ChatAsk, EmbedAsk, GenerateAsk, RerankAsk
 from tropa.service.embed import Embedded
 from tropa.service.events import End, Event
 from tropa.service.models import Models
 from tropa.service.rerank import Reranked
+from tropa.service.transcribe import TranscribeAsk
 
 
 class Service:
@@ -38,6 +39,10 @@ class Service:
 
     def _chat(self, ask: ChatAsk) -> AsyncGenerator[Event, None]:
         return chat.chat(self.models, self.herd, ask, self.unload)
+
+    def transcribe(self, ask: TranscribeAsk) -> AsyncGenerator[Event, None]:
+        """Write down what is said in a recording. Raises InvalidRequest at once for an ask without a model."""
+        return self._chat(transcribe.conversation(ask))
 
     async def count(self, ask: ChatAsk) -> int:
         """How many tokens the prompt of a chat has."""

@@ -10,7 +10,7 @@ from tropa.server import anthropic
 from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.dialect import Endpoint, Handler, answer
 from tropa.server.native import reranking
-from tropa.server.openai import chat, completions, embeddings, models
+from tropa.server.openai import chat, completions, embeddings, models, transcriptions
 from tropa.server.openai.errors import OPENAI
 from tropa.server.openai.responses import handler as responses
 from tropa.service.service import Service
@@ -36,6 +36,7 @@ def routes(service: Service) -> list[tuple[str, str, Endpoint]]:
         ("POST", "/v1/chat/completions", serving(chat.completions)),
         ("POST", "/v1/completions", serving(completions.completions)),
         ("POST", "/v1/embeddings", serving(embeddings.embeddings)),
+        ("POST", transcriptions.PATH, serving(transcriptions.transcriptions)),
         ("POST", "/v1/rerank", serving(reranking.hosted)),
         ("POST", "/v1/responses", serving(responses.responses)),
         ("GET", "/v1/models", listing(models.models)),

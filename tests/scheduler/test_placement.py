@@ -70,6 +70,14 @@ def test_num_gpu_is_obeyed() -> None:
     assert placed(Desk(memory=100), model("m", 16, layers=8), Want(num_gpu=99)).gpu_layers == 0
 
 
+def test_a_batch_has_room_for_one_token_of_each_slot() -> None:
+    """An engine that is told less ends with a failed assertion: seen with num_batch 2 and 4 slots."""
+    small = Want(num_batch=2, slots=4)
+    assert placed(Desk(memory=100), model("m", 8), small).batch == 4
+    assert placed(Desk(memory=100), replace(model("m", 8), embedding=True), replace(small, context=3)).batch == 4
+    assert placed(Desk(memory=100), model("m", 8), Want(num_batch=64, slots=4)).batch == 64
+
+
 def test_main_gpu_is_obeyed() -> None:
     desk = Desk(memory=100, gpus=(20, 10, 20))
     assert placed(desk, model("m", 8, layers=4), Want(main_gpu=1)).gpus == ("cuda:1",)

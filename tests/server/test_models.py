@@ -226,6 +226,16 @@ def test_a_request_that_keeps_nothing_alive_is_answered_first(server: Server) ->
     until(lambda: server.ps() == {}, "it is unloaded")
 
 
+def test_the_smallest_batch(server: Server) -> None:
+    """An engine of several slots would die of it while it loads."""
+    options = {"num_batch": 1, "num_predict": 1}
+    answer = server.post(
+        "/api/generate", model="made", prompt="Hello!", stream=False, options=options, keep_alive=0
+    )
+    assert (answer.status, answer.json["eval_count"]) == (200, 1)
+    until(lambda: server.ps() == {}, "it is gone")
+
+
 def test_a_keep_alive_runs_out(server: Server) -> None:
     assert server.post("/api/generate", model="made", keep_alive=0.2).status == 200
     until(lambda: server.ps() == {}, "it is unloaded")

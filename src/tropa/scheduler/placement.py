@@ -120,8 +120,9 @@ class _Search:
         return self.size(self.ask.contexts[-1], self.ask.slots[-1])
 
     def size(self, context: int, slots: int) -> _Size:
-        # An embedding model must see its whole input in one batch.
-        batch = max(context, self.ask.batch) if self.costs.demand.embedding else self.ask.batch
+        # An embedding model must see its whole input in one batch, and an engine dies at once whose batch has no
+        # room for one token of each slot.
+        batch = max(self.ask.batch, slots, context if self.costs.demand.embedding else 0)
         return _Size(context, slots, batch, self.costs.need(context, slots, batch))
 
     def hopeless(self, layers: int) -> bool:

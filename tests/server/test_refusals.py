@@ -139,6 +139,7 @@ def test_a_number_too_large_for_a_float(server: Server) -> None:
 @pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
 def test_no_format(server: Server, path: str, form: object, shown: str) -> None:
     assert refused(server, path, {"format": form}) == (500, f"invalid format: {shown}; {FORMAT}")
+    assert server.ps() == {}, "nothing was loaded"
 
 
 def test_a_schema_that_is_none(server: Server) -> None:

@@ -119,6 +119,19 @@ def test_a_tool_call(models: Server, kind: str) -> None:
     assert said.end["done_reason"] == "stop"
 
 
+@BOTH
+def test_a_tool_need_not_say_that_it_is_a_function(models: Server, kind: str) -> None:
+    said = chat(models, f"calls{kind}", "Hi", tools=[{"function": TOOL["function"]}])
+    assert [call["function"] for call in said.calls] == [CALL]
+
+
+@BOTH
+@pytest.mark.parametrize("tool", [{}, {"function": {"description": "none"}}], ids=str)
+def test_a_tool_without_a_name_is_refused(models: Server, kind: str, tool: dict[str, Any]) -> None:
+    answer = models.post("/api/chat", model=f"calls{kind}", messages=[user("Hi")], tools=[tool])
+    assert (answer.status, answer.error) == (400, "a tool has no function name: no model could call it")
+
+
 def test_ids_of_our_own(models: Server) -> None:
     (call,) = chat(models, "calls", "Hi", tools=[TOOL]).calls
     assert call["id"].startswith("call_")

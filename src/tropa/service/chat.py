@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
-from tropa.service import debugging, sampling, templating
+from tropa.service import debugging, forms, sampling, templating
 from tropa.service.asks import ChatAsk
 from tropa.service.clock import Clock
-from tropa.service.constraint import effective, told
+from tropa.service.constraint import effective, thinks, told
 from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event
@@ -39,6 +39,10 @@ async def chat(
     await check_media(model, ask.model, media(ask.messages))
     if ask.tools and not model.can("tools"):
         raise NotCapable(f"{model.name.full} does not support tools")
+    if not all(_named(tool) for tool in ask.tools):
+        raise InvalidRequest("a tool has no function name: no model could call it")
+    # Nothing is loaded for a format that is none.
+    form = await forms.form(ask.format) if ask.messages else None
     options = models.options(model, ask.options)
     messages = conversation(model, ask.messages)
     wording = await word(model, ask, think, models.go_template)
@@ -54,7 +58,7 @@ async def chat(
         if ask.render_only:
             yield await debugging.rendered(slot, wording, messages, ask.truncate)
             return
-        body = sampling.body(ask, options, slot.context)
+        body = sampling.body(ask, options, slot.context, form)
         async with aclosing(converse(slot, wording, messages, body, clock, truncate=ask.truncate)) as events:
             async for event in events:
                 yield event
@@ -67,14 +71,21 @@ async def word(model: Model, ask: ChatAsk, think: bool | str | None, go_template
     choosing = bool(ask.tools) and ask.tool_choice == "auto"
     if template is None:
         words = {**told(think), **_tools(ask)}
-        return EngineWording(words, ask.top_logprobs, choosing=choosing, name_stop=ask.name_stop)
-    names = [str((tool.get("function") or {}).get("name", "")) for tool in ask.tools]
+        may_think = thinks(model, think)
+        return EngineWording(
+            words, ask.top_logprobs, choosing=choosing, thinks=may_think, name_stop=ask.name_stop
+        )
+    names = [_named(tool) for tool in ask.tools]
     return TextWording(
         by_template(template, ask.tools, think),
         thinking=template.thinking if think else None,
-        calls=(template.tool_tag or "{", [name for name in names if name]) if choosing else None,
+        calls=(template.tool_tag or "{", names) if choosing else None,
         top=ask.top_logprobs,
     )
+
+
+def _named(tool: Mapping[str, Any]) -> str:
+    return str((tool.get("function") or {}).get("name") or "")
 
 
 def _tools(ask: ChatAsk) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tropa.runners.herd import Herd
 from tropa.service import debugging, prompt, sampling, templating
 from tropa.service.asks import GenerateAsk
 from tropa.service.clock import Clock
-from tropa.service.constraint import effective, told
+from tropa.service.constraint import effective, schema, told
 from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event
@@ -42,6 +42,8 @@ async def generate(
     await check_media(model, ask.model, ask.images)
     if ask.suffix and not model.can("insert"):
         raise NotCapable(f"{model.name.full} does not support insert")
+    if not empty:
+        schema(ask.format)  # nothing is loaded for a format that is none
     options = models.options(model, ask.options)
     wording = await word(model, ask, think, models.go_template)
     messages = said(model, ask)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
-import uvicorn
-from starlette.types import Message, Receive, Scope, Send
-from uvicorn.server import ServerState
+from starlette.types import Message, Receive
 
 from tests.support.places import short_folder
 from tests.support.processes import patience
 from tests.support.server import Server, serving
-from tropa.server.intake import MOST_HEAD, Intake, TooLarge, connection
+from tropa.server.intake import Hold, Intake, TooLarge, TooMuch
 
 SECONDS = 0.5
 
@@ -90,63 +87,75 @@ def test_half_a_body_is_not_waited_for(server: Server, path: str, envelope: byte
 
 
 def test_a_slow_body_that_keeps_coming_is_taken(server: Server) -> None:
-    body = b'{"model":"tiny"}'
+    body = b'{"model":"tiny"}' + b" " * 1584
     with connected(server) as connection:
         head = (
             f"POST /api/show HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}"
         )
         connection.sendall(head.encode() + b"\r\n\r\n")
-        for byte in body:
+        for start in range(0, len(body), 100):
             time.sleep(SECONDS / 8)  # the slowness is the test
-            connection.sendall(bytes([byte]))
+            connection.sendall(body[start : start + 100])
         assert everything(connection).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_head_without_end_is_cut_off(server: Server) -> None:
+def test_a_body_that_drips_is_not_waited_for(server: Server) -> None:
+    """A byte now and then would hold the connection for years."""
     with connected(server) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
-        with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            connection.sendall(b"a" * 200 * MOST_HEAD)
-    assert server.get("/").status == 200
+        connection.sendall(b"POST /api/show HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        connection.settimeout(SECONDS / 8)
+        answer = b""
+        began = time.monotonic()
+        while not answer:
+            connection.sendall(b" ")
+            with contextlib.suppress(TimeoutError):
+                answer = connection.recv(1 << 16)
+            assert time.monotonic() < began + patience(20)
+        answer += everything(connection)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"comes too slowly" in answer
 
 
-async def test_who_takes_nothing_of_the_answer_is_let_go() -> None:
-    gone = asyncio.Event()
+def pieces(*sizes: int) -> Receive:
+    """`receive` of a body that comes in pieces of these sizes, and does not end."""
+    left = [*sizes]
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        """An answer without end, and an ear for the client's leaving."""
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"x" * left.pop(0), "more_body": True}
 
-        async def watch() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            gone.set()
-
-        watching = asyncio.create_task(watch())
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        while not gone.is_set():
-            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
-        await watching
-
-    kind = connection(0.05)
-    config = uvicorn.Config(app, http=kind, log_config=None, lifespan="off", ws="none")
-    config.load()
-    made = partial(kind, config=config, server_state=ServerState(), app_state={})
-    async with await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
-        with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            async with asyncio.timeout(patience(20)):
-                await gone.wait()
+    return receive
 
 
 async def test_a_body_beyond_all_measure_is_refused() -> None:
-    pieces = [{"type": "http.request", "body": b"x" * 6, "more_body": True}] * 2
-
-    async def receive() -> Message:
-        return pieces.pop()
-
-    taken = Intake(receive, 10, None)
+    taken = Intake(pieces(6, 6), 10, None)
     await taken()
     with pytest.raises(TooLarge):
         await taken()
-    assert taken.failed
+
+
+async def test_a_body_that_is_declared_too_large_is_not_even_begun() -> None:
+    with pytest.raises(TooLarge):
+        await Intake(pieces(), 10, None, declared=11)()
+
+
+async def test_all_bodies_together_have_a_limit_until_their_requests_have_ended() -> None:
+    hold = Hold(10)
+    first, second = Intake(pieces(4, 4), 8, None, hold), Intake(pieces(4, 4), 8, None, hold)
+    await first()
+    await first()
+    with pytest.raises(TooMuch):
+        await second()
+    first.close()
+    first.close()
+    await second()
+    assert hold.size == 4
+    second.close()
+    assert hold.size == 0
+
+
+async def test_a_body_that_goes_elsewhere_counts_for_nothing() -> None:
+    hold = Hold(10)
+    taken = Intake(pieces(*[8] * 4), None, None, hold)
+    for _ in range(4):
+        await taken()
+    assert hold.size == 0

@@ -18,7 +18,7 @@ from tropa.server.anthropic import asks as asks_anthropic
 from tropa.server.anthropic import routes as anthropic
 from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.dialect import refuse
-from tropa.server.intake import MOST_BODY, Intake
+from tropa.server.intake import MOST_BODY, Hold, Intake, declared
 from tropa.server.journal import Journal
 from tropa.server.keys import Door, Keys
 from tropa.server.metrics import Metrics
@@ -101,7 +101,8 @@ def application(
     paths: dict[str, dict[str, Endpoint]] = {}
     for method, path, endpoint in table:
         paths.setdefault(path, {})[method] = endpoint
-    routes = [Route(path, _Methods(path, methods, patience)) for path, methods in paths.items()]
+    hold = Hold()
+    routes = [Route(path, _Methods(path, methods, patience, hold)) for path, methods in paths.items()]
     router = Router(routes, redirect_slashes=False, default=_not_found)
     app: ASGIApp = Door(router, keys, _refuse) if keys else router
     app = Access(_tidy_paths(app), origins, loopback=loopback)
@@ -112,10 +113,13 @@ def application(
 class _Methods:
     """The handlers of one path. A class, so that Starlette takes it for an ASGI application."""
 
-    def __init__(self, path: str, methods: dict[str, Endpoint], patience: float | None) -> None:
+    def __init__(
+        self, path: str, methods: dict[str, Endpoint], patience: float | None, hold: Hold
+    ) -> None:
         self._path = path
         self._most = _MOST.get(path, MOST_BODY)
         self._patience = patience
+        self._hold = hold
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,8 +129,8 @@ class _Methods:
             allow = (b"allow", ", ".join(sorted(self._methods)).encode())
             await send_bytes(send, b"405 method not allowed", 405, b"text/plain", allow)
             return
-        taken = Intake(receive, self._most, self._patience)
-        started = _Started(send, taken)
+        taken = Intake(receive, self._most, self._patience, self._hold, declared(scope))
+        started = _Started(send)
         if scope["method"] == "HEAD":
             started.bodiless = True
         try:
@@ -142,20 +146,19 @@ class _Methods:
             if not started.begun:
                 error = {"error": "internal error, check tropa server logs for details"}
                 await send_json(started, error, 500)
+        finally:
+            taken.close()
 
 
 class _Started:
     """`send`, remembering whether an answer has begun: after that no status can be sent."""
 
-    def __init__(self, send: Send, taken: Intake | None = None) -> None:
+    def __init__(self, send: Send) -> None:
         self._send = send
-        self._taken = taken
         self.begun = False
         self.bodiless = False
 
     async def __call__(self, message: Message) -> None:
-        if not self.begun and self._taken is not None and self._taken.failed:
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
         self.begun = True
         if self.bodiless and message["type"] == "http.response.body":
             message = {**message, "body": b""}

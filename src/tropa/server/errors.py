@@ -31,7 +31,7 @@ from tropa.runners.rundir import RunDirUnusable
 from tropa.scheduler.actions import Refusal
 from tropa.server.access import BadOrigin
 from tropa.server.body import BadRequest
-from tropa.server.intake import TooLarge, TooSlow
+from tropa.server.intake import TooLarge, TooMuch, TooSlow
 from tropa.server.keys import OpenToAll, Unauthorized
 from tropa.server.listener import CannotListen
 from tropa.service.embed import BadEmbedding
@@ -58,6 +58,7 @@ STATUS: dict[type[TropaError], int] = {
     Unauthorized: 401,
     TooSlow: 408,
     TooLarge: 413,
+    TooMuch: 503,
     CloudDisabled: 403,
     ModelNotFound: 404,
     BlobNotFound: 404,

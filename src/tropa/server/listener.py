@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import os
 import socket
 
 from tropa.errors import TropaError
+
+MOST_FILES = 65536  # open at once: nobody needs more
+OWN_FILES = 512  # of them, for other things than clients
 
 
 class CannotListen(TropaError):
@@ -47,6 +51,22 @@ def listen(host: str, port: int) -> socket.socket:
         )
         raise CannotListen(f"listen tcp {_shown(host, port)}: {reason}", hint=hint) from exc
     return listener
+
+
+def most_connections() -> int | None:
+    """How many clients may be connected at once, so that files are left for engines, models and transfers; None: any
+    number. The system's limit is taken to its most first, as it stands low for programs that know no better."""
+    if os.name != "posix":
+        return None
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # a system may have a lower limit still
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return None if soft == resource.RLIM_INFINITY else max(soft - OWN_FILES, soft // 2)
 
 
 def is_loopback(host: str) -> bool:

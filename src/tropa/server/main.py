@@ -28,9 +28,9 @@ from tropa.runners.rundir import RunDir
 from tropa.scheduler.core import Scheduler
 from tropa.server.access import Origins
 from tropa.server.app import application
-from tropa.server.intake import connection
+from tropa.server.connection import connection
 from tropa.server.keys import Keys, check
-from tropa.server.listener import is_loopback, listen
+from tropa.server.listener import is_loopback, listen, most_connections
 from tropa.server.log import configure
 from tropa.server.native.transfer import Transfers
 from tropa.service.models import Models
@@ -111,7 +111,7 @@ class Server:
         web = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=connection(settings.client_timeout),
+                http=connection(settings.client_timeout, most_connections()),
                 log_config=None,
                 access_log=False,
                 lifespan="off",

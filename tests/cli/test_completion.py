@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import subprocess
@@ -75,6 +76,9 @@ def completed(line: str, path: str) -> list[str]:
         ("tropa rm tiny:7b hf", ["hf.co/me/other:Q4_K_M"]),
         ("tropa create -f Mo", []),  # a file: the shell's own completion
         ("tropa nosuch ", []),
+        ("tropa list hf", ["hf.co/me/other:Q4_K_M"]),
+        ("tropa check tiny:7b hf", ["hf.co/me/other:Q4_K_M"]),
+        ("tropa create --d", ["--draft-quantize"]),
     ],
 )
 def test_what_bash_offers(names: Fake, path: str, line: str, expected: list[str]) -> None:
@@ -103,6 +107,49 @@ def test_tab_in_an_interactive_bash(names: Fake, path: str, tmp_path: Path) -> N
         os.write(ours, b"echo tropa show hf\x01\x1b[3~" + b"\x1b[3~" * 4 + b"\x05\t")  # without `echo `
         while b"other:Q4_K_M" not in seen:
             seen += os.read(ours, 4096)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("typed", "seen"),
+    [
+        ("tropa help doc", b"doctor"),
+        ("tropa run hf", b"Q4_K_M"),
+        ("tropa rm tiny:7b hf", b"Q4_K_M"),
+        ("tropa show --li", b"--license"),
+    ],
+)
+def test_tab_in_an_interactive_zsh(names: Fake, path: str, tmp_path: Path, typed: str, seen: bytes) -> None:
+    if not shutil.which("zsh"):
+        pytest.skip("zsh is not installed (Debian: apt-get install zsh)")
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    script = tmp_path / "completion.zsh"
+    script.write_text(f"autoload -Uz compinit; compinit -u -D\n{completion.zsh()}PS1=''\nprint READY\n")
+    process = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**os.environ, "PATH": path, "TERM": "xterm"},
+    )
+    os.close(theirs)
+
+    def until(text: bytes) -> None:
+        got = b""
+        while text not in got:
+            assert select.select([ours], [], [], 30)[0], got
+            got += os.read(ours, 4096)
+
+    try:
+        os.write(ours, f"source {script}\n".encode())
+        until(b"READY\r\n")
+        os.write(ours, typed.encode() + b"\t")
+        until(seen)
     finally:
         process.kill()
         process.wait()

@@ -58,10 +58,10 @@ def _words(command: Command) -> str:
     """What its arguments may be: `models`, `model` for the first one only, `shells`, `files`, or nothing."""
     if command.name == "completion":
         return "shells"
-    first = command.arguments.split(" ")[0]
+    first = command.arguments.split(" ")[0].strip("[]")
     if first.startswith("FILE"):
         return "files"
-    if first not in {"MODEL", "MODEL...", "SOURCE"}:
+    if first not in {"MODEL", "MODEL...", "SOURCE", "PREFIX"}:
         return ""
     return "models" if first == "MODEL..." else "model"
 

@@ -26,7 +26,9 @@ from tropa.service.keepalive import parse
         (-0.1, math.inf),
         ("-1m", math.inf),
         ("-1s", math.inf),
-        (1e300, 1e300),
+        (1e300, math.inf),
+        (10**400, math.inf),
+        (-(10**400), math.inf),
     ],
 )
 def test_all_its_forms(value: Any, seconds: float | None) -> None:

@@ -8,7 +8,7 @@ nothing is coerced.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tropa.server.body import BadRequest, parse
@@ -49,6 +49,14 @@ class Fields:
 
     def __contains__(self, name: str) -> bool:
         return self._values.get(name) is not None
+
+    def names(self) -> list[str]:
+        """Of all fields that are set, in lower case."""
+        return [name for name, value in self._values.items() if value is not None]
+
+    def raw(self) -> dict[str, Any]:
+        """The object itself, its keys in lower case, each value at most DEEPEST levels deep."""
+        return {name: self.get(name) for name in self._values}
 
     def at(self, name: str) -> str:
         """The path of a field."""
@@ -140,10 +148,12 @@ class Fields:
             raise self._not(name, "a list")
         return [Fields(item, f"{self.at(name)}[{index}]") for index, item in enumerate(value)]
 
-    def refuse(self, name: str, why: str) -> None:
-        """For fields whose being ignored would be a surprise: raises BadField where one is set."""
-        if name in self:
-            raise BadField(self.at(name), why)
+    def refuse(self, reasons: Mapping[str, str]) -> None:
+        """Raises BadField for the first of these fields that asks for something: false and what is empty do not."""
+        for name, why in reasons.items():
+            value: Any = self.get(name)
+            if value is not None and value is not False and value not in ("", [], {}):
+                raise BadField(self.at(name), why)
 
     def _not(self, name: str, wanted: str) -> BadField:
         return BadField(self.at(name), f"must be {wanted}, not {kind_of(self._values[name])}")

@@ -8,6 +8,9 @@ from typing import Any
 from tropa.service.errors import InvalidRequest
 from tropa.text.durations import SECOND, DurationError, parse_go_duration
 
+FOREVER = 9e9
+"""Seconds, close to three hundred years: from here on nobody counts. A number in JSON can be larger than any float."""
+
 
 def parse(value: Any) -> float | None:
     """None: leave things as they are. Negative means for ever (`inf`). Raises InvalidRequest."""
@@ -17,7 +20,7 @@ def parse(value: Any) -> float | None:
         case bool():
             raise InvalidRequest("Unsupported type: 'bool'")
         case int() | float():
-            seconds = float(value)
+            seconds = -1.0 if value < 0 else math.inf if value >= FOREVER else float(value)
         case str():
             try:
                 seconds = parse_go_duration(value) / SECOND

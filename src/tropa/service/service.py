@@ -51,12 +51,14 @@ class Service:
     async def embed(self, ask: EmbedAsk) -> Embedded:
         """One vector per text."""
         done = await embed.embed(self.models, self.herd, ask)
-        current().prompt_tokens += done.prompt_tokens  # the engine says nothing of them
+        _entered(done)
         return done
 
     async def rerank(self, ask: RerankAsk) -> Reranked:
         """One score per document."""
-        return await rerank.rerank(self.models, self.herd, ask)
+        done = await rerank.rerank(self.models, self.herd, ask)
+        _entered(done)
+        return done
 
     def plan(
         self, name: str, client: str, options: Mapping[str, Any], slots: int | None
@@ -70,3 +72,10 @@ class Service:
         """Let the model go as soon as it is idle; succeeds whether it is loaded or not."""
         self.herd.unload(self.models.loadable(model).demand.key)
         return End("unload")
+
+
+def _entered(done: Embedded | Reranked) -> None:
+    """In the request's account, where the engine says nothing: all that was done was reading the texts."""
+    account = current()
+    account.prompt_tokens += done.prompt_tokens
+    account.prompt_ns += done.counts.total_ns - done.counts.load_ns

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.sse import Frame, frames, joined, stream
 from tropa.runners.errors import RunnerDied
+from tropa.server.openai.responses import toolbox
 from tropa.server.openai.responses.described import Described
 from tropa.server.openai.responses.output import Output
 from tropa.server.openai.responses.request import asked
@@ -20,7 +21,8 @@ END = End("stop", Counts(prompt_tokens=7, cached_tokens=3, tokens=5))
 
 def output(**body: Any) -> Output:
     fields = Fields({"model": "m", "input": "Hi", **body})
-    return Output(Described(fields, asked(fields, {"type": "http"})))
+    tools = toolbox.read(fields)
+    return Output(Described(fields, asked(fields, {"type": "http"}, tools), tools))
 
 
 async def said(*events: Event) -> list[Frame]:
@@ -83,12 +85,21 @@ async def test_an_answer_that_was_cut_is_incomplete() -> None:
     assert last.event == "response.incomplete"
     assert last.data["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
     assert last.data["response"]["usage"]["truncated"] == {"messages": 1, "tokens": 9}
+    (item,) = last.data["response"]["output"]
+    assert (item["status"], item["content"][0]["text"]) == ("incomplete", "a")
 
 
 async def test_a_failure_in_the_middle_is_an_event_with_what_there_was() -> None:
     made = output()
     made.feed(Piece("a"))
-    (frame,) = frames(made.failed(RunnerDied("signal: SIGKILL")))
+    *closing, frame = frames(made.failed(RunnerDied("signal: SIGKILL")))
+    assert [each.event.removeprefix("response.") for each in closing] == [
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+    ]
+    (item,) = frame.data["response"]["output"]
+    assert (item["status"], item["content"][0]["text"]) == ("incomplete", "a")
     assert frame.event == "response.failed"
     assert frame.data["response"]["status"] == "failed"
     assert frame.data["response"]["error"]["code"] == "server_error"
@@ -151,7 +162,8 @@ def test_the_answer_tells_back_what_was_asked() -> None:
     ],
 )
 def test_items_become_messages(items: Any, messages: list[Any]) -> None:
-    assert asked(Fields({"model": "m", "input": items}), {"type": "http"}).messages == messages
+    fields = Fields({"model": "m", "input": items})
+    assert asked(fields, {"type": "http"}, toolbox.read(fields)).messages == messages
 
 
 async def test_a_custom_tool_takes_any_text() -> None:
@@ -164,7 +176,8 @@ async def test_a_custom_tool_takes_any_text() -> None:
     fields = Fields(
         {"model": "m", "input": items, "tools": [tool], "tool_choice": {"type": "custom", "name": "sh"}}
     )
-    ask = asked(fields, {"type": "http"})
+    tools = toolbox.read(fields)
+    ask = asked(fields, {"type": "http"}, tools)
     assert ask.tool_choice == "required"
     call = {"id": "a", "function": {"name": "sh", "arguments": {"input": "ls"}}}
     assert ask.messages[1:] == [
@@ -172,7 +185,7 @@ async def test_a_custom_tool_takes_any_text() -> None:
         {"role": "tool", "content": ".", "tool_call_id": "a", "tool_name": "sh"},
     ]
     found = frames(
-        await joined(Output(Described(fields, ask)).frames(stream([Piece(tool_calls=(call,)), END])))
+        await joined(Output(Described(fields, ask, tools)).frames(stream([Piece(tool_calls=(call,)), END])))
     )
     assert [frame.event.removeprefix("response.") for frame in found[2:]] == [
         "output_item.added",
@@ -182,7 +195,7 @@ async def test_a_custom_tool_takes_any_text() -> None:
         "completed",
     ]
     response = found[-1].data["response"]
-    assert response["tools"] == [{"type": "custom", "name": "sh", "description": "x"}]
+    assert response["tools"] == [tool]
     (item,) = response["output"]
     assert (item["type"], item["call_id"], item["name"], item["input"]) == (
         "custom_tool_call",
@@ -190,11 +203,3 @@ async def test_a_custom_tool_takes_any_text() -> None:
         "sh",
         "ls",
     )
-
-
-def test_a_namespace_of_tools_is_its_members() -> None:
-    member = {"type": "function", "name": "paint"}
-    fields = Fields(
-        {"model": "m", "input": "x", "tools": [{"type": "namespace", "name": "art", "tools": [member]}]}
-    )
-    assert [tool["function"]["name"] for tool in asked(fields, {"type": "http"}).tools] == ["art.paint"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tropa.server.explained import told
 from tropa.service.events import End, Event, Piece
 
 _encode = msgspec.json.encode
@@ -61,10 +62,15 @@ def tool_use(call: dict[str, Any]) -> dict[str, Any]:
 
 
 async def frames(
-    model: str, stops: Collection[str], estimate: int, events: AsyncGenerator[Event, None]
+    model: str,
+    stops: Collection[str],
+    estimate: int,
+    events: AsyncGenerator[Event, None],
+    *,
+    explain: bool = False,
 ) -> AsyncGenerator[bytes, None]:
     """All events of a stream. `estimate`: the prompt's tokens, as far as can be said before the real count is known
-    at the end. A block is closed before the next opens."""
+    at the end. A block is closed before the next opens. With `explain`, `message_delta` says where the time went."""
     message: dict[str, Any] = {
         "id": message_id(),
         "type": "message",
@@ -78,7 +84,7 @@ async def frames(
     yield named("message_start", {"type": "message_start", "message": message}) + named(
         "ping", {"type": "ping"}
     )
-    blocks = _Blocks(stops)
+    blocks = _Blocks(stops, explain)
     async for event in events:
         if said := blocks.feed(event):
             yield said
@@ -87,8 +93,9 @@ async def frames(
 class _Blocks:
     """The open block, and what was before it."""
 
-    def __init__(self, stops: Collection[str]) -> None:
+    def __init__(self, stops: Collection[str], explain: bool) -> None:
         self._stops = stops
+        self._explain = explain
         self._index = -1
         self._open = ""
         self._head = b""
@@ -111,6 +118,7 @@ class _Blocks:
                     "type": "message_delta",
                     "delta": stop(event, self._stops, called=self._called),
                     "usage": usage(event),
+                    **told(self._explain),
                 }
                 return (
                     self._close()

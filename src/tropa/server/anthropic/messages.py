@@ -11,6 +11,7 @@ from tropa.server.anthropic import blocks
 from tropa.server.anthropic.errors import frame
 from tropa.server.anthropic.request import asked
 from tropa.server.dialect import peeked, truncated
+from tropa.server.explained import told, wanted
 from tropa.server.packed import unpacked
 from tropa.server.reading import Fields, read
 from tropa.server.respond import send_bytes, send_json, while_connected
@@ -26,18 +27,20 @@ async def messages(service: Service, scope: Scope, receive: Receive, send: Send)
     body = await unpacked(scope, receive)
     fields = read(body)
     ask = asked(service, fields, scope)
-    await while_connected(receive, _answer(service, fields, ask, send))
+    explain = wanted(scope, fields.flag("explain"))
+    await while_connected(receive, _answer(service, fields, ask, explain, send))
 
 
-async def _answer(service: Service, fields: Fields, ask: ChatAsk, send: Send) -> None:
+async def _answer(service: Service, fields: Fields, ask: ChatAsk, explain: bool, send: Send) -> None:
     stops: list[str] = fields.texts("stop_sequences") or []
     async with aclosing(service.chat(ask)) as events:
         if fields.flag("stream"):
             first, every = await peeked(events)
-            frames = blocks.frames(ask.model, stops, estimate(ask), every)
+            frames = blocks.frames(ask.model, stops, estimate(ask), every, explain=explain)
             await send_events(send, frames, frame, *truncated(first))
             return
         message, last = await blocks.whole(ask.model, stops, events)
+    message |= told(explain)
     await send_bytes(send, msgspec.json.encode(message), 200, JSON, *truncated(last))
 
 
@@ -52,4 +55,5 @@ async def count_tokens(service: Service, scope: Scope, receive: Receive, send: S
     fields = read(await unpacked(scope, receive))
     ask = asked(service, fields, scope, counting=True)
     tokens = await while_connected(receive, service.count(ask))
-    await send_json(send, {"input_tokens": tokens}, content_type=JSON)
+    explain = wanted(scope, fields.flag("explain"))
+    await send_json(send, {"input_tokens": tokens} | told(explain), content_type=JSON)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from starlette.types import Scope
 
 from tropa.server.anthropic.content import conversation
+from tropa.server.anthropic.known import told
 from tropa.server.native.inference import client_of
 from tropa.server.reading import BadField, Fields
 from tropa.service import keepalive
@@ -15,14 +16,24 @@ from tropa.service.service import Service
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
 RUN_BY_SERVERS = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor")
-"""What kinds of tools that Anthropic's servers run begin with. Others that it knows, such as `bash`, the client runs:
-they are functions like any, of which we are told no schema."""
+"""What kinds of tools that Anthropic's servers run begin with. Others of its own, such as `bash`, the client runs."""
+_TOOLSETS = ("browser_toolset", "computer_toolset")
 _ENABLED = ("enabled", "adaptive", "between_tools")
+_REFUSED = {
+    "mcp_servers": "is not supported: this server calls no others; give the tools in 'tools'",
+    "container": "is not supported: this server runs no containers",
+    "compaction": "is not supported: this server sums up no conversations",
+}
+"""What can't be honoured, and would be missed."""
 
 
 def asked(service: Service, fields: Fields, scope: Scope, *, counting: bool = False) -> ChatAsk:
     """Raises BadField. `counting`: only what the prompt is made of is looked at."""
     fields.required_text("model")
+    fields.refuse(_REFUSED)
+    thread = fields.object("thread")
+    if thread and thread.text("type") != "create":
+        raise BadField(fields.at("thread"), "is not supported: this server keeps no conversations")
     options: dict[str, Any] = dict(fields.mapping("options") or {})
     if not counting:
         _sampling(fields, options)
@@ -69,11 +80,11 @@ def _tools(fields: Fields) -> tuple[list[dict[str, Any]], Literal["auto", "requi
         kind = tool.text("type")
         if kind and kind.startswith(RUN_BY_SERVERS):
             raise BadField(tool.at("type"), f'is "{kind[:80]}": this server runs no tools of its own')
-        described: dict[str, Any] = {"name": tool.required_text("name")}
-        if text := tool.text("description"):
-            described["description"] = text
-        described["parameters"] = tool.mapping("input_schema") or {"type": "object", "properties": {}}
-        tools.append({"type": "function", "function": described})
+        if kind and kind.startswith(_TOOLSETS):
+            raise BadField(
+                tool.at("type"), f'is "{kind[:80]}", which is not supported: name its tools one by one'
+            )
+        tools.append({"type": "function", "function": _function(tool, kind or "")})
     choice = fields.object("tool_choice")
     mode = choice.choice("type", ("auto", "any", "tool", "none")) if choice else "auto"
     if choice is None or mode == "auto":
@@ -92,15 +103,26 @@ def _tools(fields: Fields) -> tuple[list[dict[str, Any]], Literal["auto", "requi
     return tools, "required"
 
 
+def _function(tool: Fields, kind: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": tool.required_text("name")}
+    text, schema = tool.text("description"), tool.mapping("input_schema")
+    if (known := told(kind)) and schema is None:
+        text, schema = text or known[0], known[1]
+    if text:
+        described["description"] = text
+    described["parameters"] = schema or {"type": "object", "properties": {}}
+    return described
+
+
 def _thinking(service: Service, fields: Fields) -> bool | str | None:
     """`thinking`, or else `output_config.effort`. Dropped for models that can't think: these clients ask for it by
     habit."""
     thinking = fields.object("thinking")
     mode = thinking.choice("type", ("disabled", *_ENABLED)) if thinking else None
-    if mode == "disabled":
-        return False
     config = fields.object("output_config")
     effort = config.choice("effort", tuple(_EFFORTS)) if config else None
+    if mode == "disabled":
+        return False
     think: bool | str | None = None
     if mode == "enabled":
         think = True

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from tropa.library.errors import ModelNotFound
+from tropa.server.explained import told, wanted
 from tropa.server.native.inference import client_of
 from tropa.server.requests import decode
 from tropa.server.respond import read_body, send_json, while_connected
@@ -37,7 +38,7 @@ async def embed(service: Service, scope: Scope, receive: Receive, send: Send) ->
         answer["prompt_eval_count"] = done.prompt_tokens
     if any(done.truncated):
         answer["truncated_tokens"] = done.truncated  # beyond the reference: nothing is cut in silence
-    await send_json(send, answer)
+    await send_json(send, answer | told(wanted(scope, fields.get("explain"))))
 
 
 async def embeddings(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +55,8 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
         keep_alive=keepalive.parse(fields.get("keep_alive")),
     )
     done = await while_connected(receive, _embedded(service, ask))
-    await send_json(send, {"embedding": done.vectors[0] if done.vectors else []})
+    answer: dict[str, Any] = {"embedding": done.vectors[0] if done.vectors else []}
+    await send_json(send, answer | told(wanted(scope, fields.get("explain"))))
 
 
 async def _embedded(service: Service, ask: EmbedAsk) -> Embedded:

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from tropa.server.explained import told, wanted
 from tropa.server.native.inference import client_of
 from tropa.server.requests import decode
 from tropa.server.respond import read_body, send_json, while_connected
@@ -28,7 +29,7 @@ async def native(service: Service, scope: Scope, receive: Receive, send: Send) -
         answer["prompt_eval_count"] = done.prompt_tokens
     if any(done.truncated):
         answer["truncated_tokens"] = done.truncated
-    await send_json(send, answer)
+    await send_json(send, answer | told(wanted(scope, fields.get("explain"))))
 
 
 async def hosted(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +48,7 @@ async def hosted(service: Service, scope: Scope, receive: Receive, send: Send) -
     }
     if any(done.truncated):
         answer["truncated_tokens"] = done.truncated
-    await send_json(send, answer)
+    await send_json(send, answer | told(wanted(scope, fields.get("explain"))))
 
 
 def _ask(fields: dict[str, Any], scope: Scope) -> RerankAsk:

@@ -11,7 +11,8 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from tropa.server.dialect import peeked, truncated
-from tropa.server.openai import chunks, sampling, tools
+from tropa.server.explained import told, wanted
+from tropa.server.openai import chunks, refused, sampling, tools
 from tropa.server.openai.choices import merged
 from tropa.server.openai.errors import frame
 from tropa.server.openai.ids import FINGERPRINT, new
@@ -36,15 +37,15 @@ async def completions(service: Service, scope: Scope, receive: Receive, send: Se
         replace(ask, options=sampling.seeded(dict(ask.options), number))
         for number in range(sampling.choices(fields))
     ]
-    await while_connected(receive, _answer(service, fields, asks, send))
+    sampling.include_usage(fields)  # looked at also where it has no effect
+    explain = wanted(scope, fields.flag("explain"))
+    await while_connected(receive, _answer(service, fields, asks, explain, send))
 
 
 def asked(fields: Fields, scope: Scope) -> ChatAsk:
     """The request as the service knows it. Raises BadField."""
-    modalities = fields.get("modalities")
-    if isinstance(modalities, list) and "audio" in modalities:
-        raise BadField(fields.at("modalities"), 'holds "audio": only "text" can be answered')
-    fields.refuse("web_search_options", "is not supported: this server searches nothing")
+    fields.refuse(refused.CHAT)
+    refused.modalities(fields)
     fields.required_text("model")
     top = fields.integer("top_logprobs", 0, 20) or 0
     wanted = fields.flag("logprobs") or False
@@ -62,18 +63,20 @@ def asked(fields: Fields, scope: Scope) -> ChatAsk:
     )
 
 
-async def _answer(service: Service, fields: Fields, asks: list[ChatAsk], send: Send) -> None:
+async def _answer(service: Service, fields: Fields, asks: list[ChatAsk], explain: bool, send: Send) -> None:
     model = asks[0].model
     async with aclosing(merged([service.chat(ask) for ask in asks])) as events:
         if fields.flag("stream"):
-            made = chunks.Chunks(model, include_usage=sampling.include_usage(fields))
+            made = chunks.Chunks(
+                model, len(asks), include_usage=sampling.include_usage(fields), explain=explain
+            )
             (_, first), every = await peeked(events)
             await send_events(send, made.frames(every), frame, *truncated(first))
             return
         choices = [_Choice() for _ in asks]
         async for number, event in events:
             choices[number].add(event)
-    answer = encode_json(_whole(model, choices))
+    answer = encode_json(_whole(model, choices) | told(explain))
     await send_bytes(send, answer, 200, JSON, *truncated(choices[0].end))
 
 

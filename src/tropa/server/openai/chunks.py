@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from tropa.server.explained import told
 from tropa.server.openai.ids import FINGERPRINT, new
 from tropa.server.openai.usage import usage
 from tropa.service.events import End, Event, Piece, Rendered
@@ -20,9 +21,12 @@ DONE = b"data: [DONE]\n\n"
 
 
 class Chunks:
-    """The chunks of one request, with any number of choices."""
+    """The chunks of one request, with so many choices. With `explain`, the last one that is not bare usage, or the
+    usage where it was asked for, says where the time went."""
 
-    def __init__(self, model: str, *, include_usage: bool) -> None:
+    def __init__(
+        self, model: str, choices: int = 1, *, include_usage: bool = False, explain: bool = False
+    ) -> None:
         head = {
             "id": new("chatcmpl-"),
             "object": "chat.completion.chunk",
@@ -31,7 +35,9 @@ class Chunks:
             "system_fingerprint": FINGERPRINT,
         }
         self._head = b"data: " + _encode(head)[:-1]
+        self._choices = choices
         self._include_usage = include_usage
+        self._explain = explain
         self._begun: set[int] = set()
         self._called: dict[int, int] = {}
         self._ends: dict[int, End] = {}
@@ -47,7 +53,8 @@ class Chunks:
                 case Rendered():
                     yield self._frame(number, b'{"role":"","content":""}', None, _debug(event))
         if self._include_usage:
-            yield self._head + b',"choices":[],"usage":' + _encode(usage(self._ends.values())) + b"}\n\n"
+            spent = b',"choices":[],"usage":' + _encode(usage(self._ends.values()))
+            yield self._head + spent + explained(self._explain) + b"}\n\n"
         yield DONE
 
     def _piece(self, number: int, piece: Piece) -> bytes:
@@ -78,7 +85,9 @@ class Chunks:
         if number not in self._begun:
             self._begun.add(number)
             first = self._frame(number, b'{"role":"assistant","content":""}', None)
-        return first + self._frame(number, b"{}", finish(end, called=number in self._called))
+        last = len(self._ends) == self._choices and not self._include_usage
+        more = explained(self._explain and last)
+        return first + self._frame(number, b"{}", finish(end, called=number in self._called), more)
 
     def _frame(
         self, number: int, delta: bytes, reason: str | None, more: bytes = b"", logprobs: bytes | None = None
@@ -94,6 +103,11 @@ class Chunks:
                 b"}\n\n",
             )
         )
+
+
+def explained(explain: bool) -> bytes:
+    """Where the time went, as a further key of a chunk."""
+    return b"".join(b',"%b":%b' % (name.encode(), _encode(value)) for name, value in told(explain).items())
 
 
 def _thinking(text: str) -> bytes:

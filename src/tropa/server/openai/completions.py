@@ -12,9 +12,10 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from tropa.server.dialect import peeked, truncated
-from tropa.server.openai import sampling
+from tropa.server.explained import told, wanted
+from tropa.server.openai import refused, sampling
 from tropa.server.openai.choices import merged
-from tropa.server.openai.chunks import DONE, debug
+from tropa.server.openai.chunks import DONE, debug, explained
 from tropa.server.openai.errors import frame
 from tropa.server.openai.ids import FINGERPRINT, new
 from tropa.server.openai.usage import usage
@@ -33,10 +34,8 @@ _encode = msgspec.json.encode
 async def completions(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """One or more prompts, one or more answers to each; the choices of the first prompt come first."""
     fields = read(await unpacked(scope, receive))
+    fields.refuse(refused.COMPLETION)
     each = sampling.choices(fields)
-    best = fields.integer("best_of", 1)
-    if best is not None and best != each:
-        raise BadField(fields.at("best_of"), f"must be the same as 'n' ({each}): answers are not ranked here")
     prompts = _prompts(fields)
     if len(prompts) * each > sampling.MOST_CHOICES:
         raise BadField(
@@ -48,7 +47,9 @@ async def completions(service: Service, scope: Scope, receive: Receive, send: Se
         for ask in asks
         for number in range(each)
     ]
-    await while_connected(receive, _answer(service, fields, asks, each, send))
+    sampling.include_usage(fields)  # looked at also where it has no effect
+    explain = wanted(scope, fields.flag("explain"))
+    await while_connected(receive, _answer(service, fields, asks, each, explain, send))
 
 
 def _prompts(fields: Fields) -> list[str]:
@@ -79,6 +80,7 @@ def _asked(fields: Fields, scope: Scope, prompt: str) -> GenerateAsk:
         **sampling.common(fields, scope),
         prompt=prompt,
         suffix=fields.text("suffix") or "",
+        system=fields.text("system") or "",
         raw=fields.flag("raw") or False,
         think=False,  # this dialect has no place for thoughts
         format=sampling.response_format(fields, "response_format"),
@@ -87,13 +89,17 @@ def _asked(fields: Fields, scope: Scope, prompt: str) -> GenerateAsk:
     )
 
 
-async def _answer(service: Service, fields: Fields, asks: list[GenerateAsk], each: int, send: Send) -> None:
+async def _answer(
+    service: Service, fields: Fields, asks: list[GenerateAsk], each: int, explain: bool, send: Send
+) -> None:
     echoes = [ask.prompt if fields.flag("echo") else "" for ask in asks]
     model = asks[0].model
     async with aclosing(merged([service.generate(ask) for ask in asks])) as events:
         if fields.flag("stream"):
             (_, first), every = await peeked(events)
-            frames = _frames(model, every, echoes, each, include_usage=sampling.include_usage(fields))
+            frames = _frames(
+                model, every, echoes, each, include_usage=sampling.include_usage(fields), explain=explain
+            )
             await send_events(send, frames, frame, *truncated(first))
             return
         choices = [_Choice(echo) for echo in echoes]
@@ -105,6 +111,7 @@ async def _answer(service: Service, fields: Fields, asks: list[GenerateAsk], eac
         }
         if rendered := choices[0].rendered:
             answer["_debug_info"] = debug(rendered)
+        answer |= told(explain)
         await send_bytes(send, _encode(answer), 200, JSON, *truncated(choices[0].end))
 
 
@@ -139,13 +146,15 @@ async def _frames(
     each: int,
     *,
     include_usage: bool,
+    explain: bool,
 ) -> AsyncGenerator[bytes, None]:
     head = b"data: " + _encode(_head(model))[:-1]
     begun: set[int] = set()
     offsets = [0] * len(echoes)
     ends = [End("stop")] * len(echoes)
+    left = len(echoes)
     async for number, event in events:
-        text, more, reason = "", b"", b"null"
+        text, more, reason, last = "", b"", b"null", b""
         match event:
             case Piece():
                 text = event.text
@@ -157,15 +166,18 @@ async def _frames(
             case End():
                 ends[number] = event
                 reason = b'"%s"' % finish(event).encode()
+                left -= 1
+                last = explained(explain and not left and not include_usage)
             case Rendered():
                 more = b',"_debug_info":' + _encode(debug(event))
         if number not in begun:
             begun.add(number)
             text = echoes[number] + text
-        choice = b',"choices":[{"text":%b,"index":%d%b,"finish_reason":%b}]}\n\n'
-        yield head + choice % (_encode(text), number, more, reason)
+        choice = b',"choices":[{"text":%b,"index":%d%b,"finish_reason":%b}]%b}\n\n'
+        yield head + choice % (_encode(text), number, more, reason, last)
     if include_usage:
-        yield head + b',"choices":[],"usage":' + _encode(_usage(ends, each)) + b"}\n\n"
+        spent = b',"choices":[],"usage":' + _encode(_usage(ends, each))
+        yield head + spent + explained(explain) + b"}\n\n"
     yield DONE
 
 

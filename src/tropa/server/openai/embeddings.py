@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from tropa.library.errors import ModelNotFound
+from tropa.server.explained import told, wanted
 from tropa.server.native.inference import client_of
 from tropa.server.packed import unpacked
 from tropa.server.reading import BadField, Fields, kind_of, read
@@ -44,7 +45,7 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
         done = await while_connected(receive, service.embed(ask))
     except ModelNotFound as exc:
         raise ModelNotFound(ask.model, f'model "{ask.model}" not found, try pulling it first') from exc
-    written = _base64 if encoding.lower() == "base64" else list
+    written = _base64 if encoding.lower() == "base64" else _as_it_is
     answer: dict[str, Any] = {
         "object": "list",
         "data": [
@@ -56,6 +57,7 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
     }
     if any(done.truncated):
         answer["truncated_tokens"] = list(done.truncated)  # beyond the dialect: nothing is cut in silence
+    answer |= told(wanted(scope, fields.flag("explain")))
     await send_json(send, answer, content_type=JSON)
 
 
@@ -78,8 +80,15 @@ def _inputs(fields: Fields) -> list[str]:
     )
 
 
-def _base64(vector: Sequence[float]) -> str:
-    numbers = array("f", vector)
+def _as_it_is(vector: msgspec.Raw) -> msgspec.Raw:
+    return vector
+
+
+def _base64(vector: msgspec.Raw) -> str:
+    numbers = array("f", _numbers(vector))
     if sys.byteorder == "big":
         numbers.byteswap()
     return base64.b64encode(numbers.tobytes()).decode()
+
+
+_numbers = msgspec.json.Decoder(list[float]).decode

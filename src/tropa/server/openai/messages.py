@@ -53,6 +53,7 @@ def _message(fields: Fields, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _call(fields: Fields, names: dict[str, str]) -> dict[str, Any]:
+    fields.choice("type", ("function",))
     function = fields.object("function")
     if function is None:
         raise BadField(fields.at("function"), "is required")

@@ -39,6 +39,9 @@ def routes(service: Service) -> list[tuple[str, str, Endpoint]]:
         ("POST", transcriptions.PATH, serving(transcriptions.transcriptions)),
         ("POST", "/v1/rerank", serving(reranking.hosted)),
         ("POST", "/v1/responses", serving(responses.responses)),
+        ("POST", "/v1/responses/input_tokens", serving(responses.input_tokens)),
+        ("GET", "/v1/responses/{response}", serving(responses.kept)),
+        ("DELETE", "/v1/responses/{response}", serving(responses.kept)),
         ("GET", "/v1/models", listing(models.models)),
         ("GET", "/v1/models/{model:path}", listing(models.model)),
     ]

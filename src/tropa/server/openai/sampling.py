@@ -7,12 +7,20 @@ from typing import Any
 from starlette.types import Scope
 
 from tropa.server.native.inference import client_of
-from tropa.server.reading import BadField, Fields
+from tropa.server.reading import BadField, Fields, kind_of
 from tropa.service import keepalive
 
 DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
 """Of this dialect: they stand over the model's own parameters."""
 
+NATIVE = (
+    *("num_ctx", "num_predict", "num_keep", "num_gpu", "num_batch", "num_thread", "main_gpu", "use_mmap"),
+    *("top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"),
+)
+"""Options of the native API that may also stand beside the dialect's fields, as clients of other servers send them.
+They stand over `options`, and the dialect's own fields over them."""
+
+LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 MOST_CHOICES = 128
 MOST_BIAS = 100.0
 _EFFORTS: dict[str, bool | str] = {
@@ -45,6 +53,7 @@ def common(fields: Fields, scope: Scope) -> dict[str, Any]:
 def options(fields: Fields, *limits: str) -> dict[str, Any]:
     """The native options; of `limits`, the fields for the longest answer, the first that is set counts."""
     found: dict[str, Any] = {**DEFAULTS, **(fields.mapping("options") or {})}
+    found |= {name: fields.get(name) for name in NATIVE if name in fields}
     for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty"):
         if (value := fields.number(name)) is not None:
             found[name] = value
@@ -52,7 +61,7 @@ def options(fields: Fields, *limits: str) -> dict[str, Any]:
         found["seed"] = seed
     if (stop := fields.texts("stop")) is not None:
         found["stop"] = stop
-    for name in limits or ("max_completion_tokens", "max_tokens"):
+    for name in (*limits, *LIMITS):
         if (most := fields.integer(name, -1)) is not None:
             found["num_predict"] = most
             break
@@ -73,8 +82,12 @@ def logit_bias(fields: Fields) -> dict[int, float]:
 
 
 def choices(fields: Fields) -> int:
-    """How many answers are wanted."""
-    return fields.integer("n", 1, MOST_CHOICES) or 1
+    """How many answers are wanted. The best of more than those can't be had."""
+    each = fields.integer("n", 1, MOST_CHOICES) or 1
+    made = fields.integer("best_of", 1)
+    if made is not None and made != each:
+        raise BadField(fields.at("best_of"), f"must be the same as 'n' ({each}): answers are not ranked here")
+    return each
 
 
 def seeded(options: dict[str, Any], number: int) -> dict[str, Any]:
@@ -86,14 +99,15 @@ def seeded(options: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def effort(fields: Fields) -> bool | str | None:
-    """`reasoning.effort`, or else `reasoning_effort`, as `think`; None: as the model does by itself."""
+    """`reasoning.effort`, or else `reasoning_effort`, as `think`; None: as the model does by itself. Beyond the dialect
+    `think` itself, and `chat_template_kwargs.enable_thinking`."""
     reasoning = fields.object("reasoning")
     holder, name = (
         (reasoning, "effort") if reasoning and "effort" in reasoning else (fields, "reasoning_effort")
     )
     word = holder.text(name)
     if word is None:
-        return None
+        return _think(fields)
     if word not in _EFFORTS:
         raise BadField(
             holder.at(name),
@@ -101,6 +115,19 @@ def effort(fields: Fields) -> bool | str | None:
             '"max", or "none")',
         )
     return _EFFORTS[word]
+
+
+def _think(fields: Fields) -> bool | str | None:
+    value: Any = fields.get("think")
+    if value is not None and not isinstance(value, bool | str):
+        raise BadField(fields.at("think"), f"must be a boolean or a string, not {kind_of(value)}")
+    template = fields.object("chat_template_kwargs")
+    if template is None:
+        return value
+    for name in template.names():
+        if name != "enable_thinking":
+            raise BadField(template.at(name), "is not supported: only 'enable_thinking' is")
+    return template.flag("enable_thinking") if value is None else value
 
 
 def response_format(fields: Fields, name: str) -> Any:

@@ -35,8 +35,6 @@ def function(fields: Fields, name: str = "") -> dict[str, Any]:
 
 def of_chat(fields: Fields) -> Toolbox:
     """`tools` and `tool_choice` of a chat completion."""
-    for old, new in (("functions", "tools"), ("function_call", "tool_choice")):
-        fields.refuse(old, f"is the older form and is not supported: use '{new}'")
     tools = []
     for tool in fields.objects("tools"):
         kind = tool.text("type")

@@ -1,4 +1,8 @@
-"""Custom tools take any text instead of arguments. To the model they are functions with one string."""
+"""Custom tools take any text instead of arguments. To the model they are functions with one string.
+
+A grammar that the text has to follow is told to the model in words. Nothing holds it to that: the client, which takes
+the text apart anyhow, finds out.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,21 @@ FREE_TEXT = {
 }
 
 
-def function(fields: Fields) -> dict[str, Any]:
-    """The tool as the model knows it. Raises BadField for one whose text has to follow a grammar."""
+def function(fields: Fields, name: str = "") -> dict[str, Any]:
+    """The tool as the model knows it, under another name if one is given."""
+    tool = tools.function(fields, name)
+    told = tool["function"]
+    told["parameters"] = FREE_TEXT
     form = fields.object("format")
-    if form and form.text("type") not in (None, "text"):
-        raise BadField(form.at("type"), 'must be "text": grammars of custom tools are not supported')
-    tool = tools.function(fields)
-    tool["function"]["parameters"] = FREE_TEXT
+    match form.text("type") if form else None:
+        case None | "text":
+            pass
+        case "grammar" if form is not None:
+            kind, rules = form.text("syntax") or "", form.required_text("definition")
+            words = f"`input` has to follow this {kind} grammar:\n{rules}"
+            told["description"] = f"{told['description']}\n\n{words}" if "description" in told else words
+        case kind:
+            raise BadField(fields.at("format.type"), f'is "{kind}": supported are "text" and "grammar"')
     return tool
 
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from tropa.server.explained import told
 from tropa.server.openai.ids import new
 from tropa.server.openai.responses import custom
+from tropa.server.openai.responses.toolbox import Tools
 from tropa.server.reading import Fields
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End
 
 
 class Described:
-    """One request's response in all its states."""
+    """One request's response in all its states. With `explain`, its end says where the time went."""
 
-    def __init__(self, fields: Fields, ask: ChatAsk) -> None:
+    def __init__(self, fields: Fields, ask: ChatAsk, tools: Tools, *, explain: bool = False) -> None:
+        self._explain = explain
         reasoning = fields.object("reasoning")
         text = fields.object("text")
         self.custom = custom.names(ask.tools)
         """Tools that take any text."""
+        self.spaces = tools.spaces
         self._fixed: dict[str, Any] = {
             "id": new("resp_"),
             "object": "response",
@@ -29,7 +33,7 @@ class Described:
             "model": ask.model,
             "previous_response_id": None,
             "instructions": fields.text("instructions"),
-            "tools": [_tool(tool) for tool in ask.tools],
+            "tools": tools.shown,
             "tool_choice": fields.get("tool_choice") or "auto",
             "truncation": fields.text("truncation") or "disabled",
             "parallel_tool_calls": ask.parallel_tool_calls is not False,
@@ -42,14 +46,14 @@ class Described:
             "reasoning": {"effort": reasoning.text("effort"), "summary": reasoning.text("summary")}
             if reasoning
             else None,
-            "max_output_tokens": fields.get("max_output_tokens"),
-            "max_tool_calls": None,
+            "max_output_tokens": ask.options.get("num_predict"),
+            "max_tool_calls": fields.integer("max_tool_calls"),
             "store": False,
             "background": False,
             "service_tier": "default",
             "metadata": fields.mapping("metadata") or {},
-            "safety_identifier": None,
-            "prompt_cache_key": None,
+            "safety_identifier": fields.text("safety_identifier"),
+            "prompt_cache_key": fields.text("prompt_cache_key"),
             "user": fields.text("user"),
         }
 
@@ -72,20 +76,8 @@ class Described:
         }
         if end.dropped:
             usage["truncated"] = end.dropped  # beyond the dialect: nothing is cut in silence
+        more = {"usage": usage, **told(self._explain)}
         if end.reason == "length":
             cut = {"reason": "max_output_tokens"}
-            return self.response("incomplete", output, incomplete_details=cut, usage=usage)
-        return self.response("completed", output, completed_at=int(time.time()), usage=usage)
-
-
-def _tool(tool: Any) -> dict[str, Any]:
-    function = tool["function"]
-    if custom.is_custom(tool):
-        return {"type": "custom", "name": function["name"], "description": function.get("description")}
-    return {
-        "type": "function",
-        "name": function["name"],
-        "description": function.get("description"),
-        "strict": None,
-        "parameters": function["parameters"],
-    }
+            return self.response("incomplete", output, incomplete_details=cut, **more)
+        return self.response("completed", output, completed_at=int(time.time()), **more)

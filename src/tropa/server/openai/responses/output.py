@@ -46,7 +46,8 @@ class Output:
         """The last event of a stream in whose middle something went wrong."""
         code = "server_error" if status_for(error) >= 500 else "invalid_prompt"
         told = {"code": code, "message": text_for(error, begun=True)}
-        return self._event(
+        said = self._close("incomplete")
+        return said + self._event(
             "response.failed", response=self._described.response("failed", self._items, error=told)
         )
 
@@ -64,7 +65,7 @@ class Output:
                     said += self._call(call)
                 return said
             case End():
-                said = self._close()
+                said = self._close("incomplete" if event.reason == "length" else "completed")
                 response = self.response(event)
                 return said + self._event(f"response.{response['status']}", response=response)
             case _:
@@ -73,7 +74,8 @@ class Output:
     def response(self, end: End) -> dict[str, Any]:
         """The whole response, when all events were fed. Without any words it holds an empty message."""
         if not self._items:
-            self._items.append(_message(new("msg_"), "completed", "", []))
+            status = "incomplete" if end.reason == "length" else "completed"
+            self._items.append(_message(new("msg_"), status, "", []))
         return self._described.ended(end, self._items, self._thoughts)
 
     def _event(self, kind: str, **payload: Any) -> bytes:
@@ -114,7 +116,7 @@ class Output:
             "response.output_item.added", output_index=where["output_index"], item=item
         ) + self._event(added, **self._where, part=part)
 
-    def _close(self) -> bytes:
+    def _close(self, status: str = "completed") -> bytes:
         """Ends the open item, if there is one; what it became stands in the items then."""
         kind, self._kind = self._kind, ""
         if not kind:
@@ -127,7 +129,7 @@ class Output:
             said = self._event("response.reasoning_summary_text.done", **self._where, text=text)
             said += self._event("response.reasoning_summary_part.done", **self._where, part=part)
         else:
-            item = _message(ident, "completed", text, self._logprobs)
+            item = _message(ident, status, text, self._logprobs)
             said = self._event("response.output_text.done", **self._where, text=text, logprobs=self._logprobs)
             said += self._event("response.content_part.done", **self._where, part=item["content"][0])
         self._items[-1] = item
@@ -144,7 +146,7 @@ class Output:
             "type": "function_call",
             "status": "completed",
             "call_id": call.get("id") or new("call_"),
-            "name": call["function"]["name"],
+            **self._name(call),
             "arguments": arguments,
         }
         self._items.append(item)
@@ -157,6 +159,12 @@ class Output:
         )
         return said + self._event("response.output_item.done", output_index=index, item=item)
 
+    def _name(self, call: dict[str, Any]) -> dict[str, str]:
+        """As the client knows the tool."""
+        name: str = call["function"]["name"]
+        space, own = self._described.spaces.get(name, ("", name))
+        return {"namespace": space, "name": own} if space else {"name": own}
+
     def _custom_call(self, call: dict[str, Any]) -> bytes:
         ident, index = new("ctc_"), len(self._items)
         text = call["function"]["arguments"].get("input", "")
@@ -166,7 +174,7 @@ class Output:
             "type": "custom_tool_call",
             "status": "completed",
             "call_id": call.get("id") or new("call_"),
-            "name": call["function"]["name"],
+            **self._name(call),
             "input": text,
         }
         self._items.append(item)

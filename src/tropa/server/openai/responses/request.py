@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.types import Scope
 
-from tropa.server.openai import sampling, tools
-from tropa.server.openai.responses import custom
+from tropa.server.openai import refused, sampling
 from tropa.server.openai.responses.items import conversation
-from tropa.server.openai.tools import Toolbox
+from tropa.server.openai.responses.toolbox import Tools
 from tropa.server.reading import BadField, Fields
 from tropa.service.asks import ChatAsk
 
 LOGPROBS = "message.output_text.logprobs"
-# What this server, which keeps nothing and runs no tools, can't do. To ignore these would change the answer.
-_REFUSED = {
-    "previous_response_id": "is not supported: this server keeps no responses; send the earlier items in 'input'",
-    "conversation": "is not supported: this server keeps no conversations; send the earlier items in 'input'",
-    "prompt": "is not supported: this server keeps no prompts; send its text in 'instructions' or 'input'",
-}
 
 
-def asked(fields: Fields, scope: Scope) -> ChatAsk:
+def asked(fields: Fields, scope: Scope, tools: Tools) -> ChatAsk:
     """Raises BadField."""
     fields.required_text("model")
-    for name, why in _REFUSED.items():
-        fields.refuse(name, why)
-    if fields.flag("background"):
-        raise BadField(fields.at("background"), "is not supported: this server keeps no responses")
+    fields.refuse(refused.RESPONSE)
+    refused.modalities(fields)
+    if (choices := fields.integer("n", 1)) is not None and choices > 1:
+        raise BadField(fields.at("n"), "must be 1: a response is one answer")
     include = fields.texts("include") or []
     messages = conversation(fields)
     if instructions := fields.text("instructions"):
@@ -43,7 +34,7 @@ def asked(fields: Fields, scope: Scope) -> ChatAsk:
     top = fields.integer("top_logprobs", 0, 20) or 0
     return ChatAsk(
         **{**common, "options": sampling.options(fields, "max_output_tokens")},
-        **toolbox(fields).arguments,
+        **tools.box.arguments,
         messages=messages,
         format=sampling.response_format(text, "format") if text else None,
         think=sampling.effort(fields),
@@ -51,28 +42,3 @@ def asked(fields: Fields, scope: Scope) -> ChatAsk:
         top_logprobs=top,
         parallel_tool_calls=fields.flag("parallel_tool_calls"),
     )
-
-
-def toolbox(fields: Fields) -> Toolbox:
-    """`tools` and `tool_choice`: functions, and namespaces of them."""
-    found: list[dict[str, Any]] = []
-    for tool in fields.objects("tools"):
-        match tool.text("type"):
-            case "function":
-                found.append(tools.function(tool))
-            case "namespace":
-                prefix = tool.required_text("name")
-                found += [
-                    tools.function(member, f"{prefix}.{member.required_text('name')}")
-                    for member in tool.objects("tools")
-                ]
-            case "custom":
-                found.append(custom.function(tool))
-            case None:
-                raise BadField(tool.at("type"), "is required")
-            case str(kind):
-                raise BadField(
-                    tool.at("type"),
-                    f'is "{kind[:80]}": only "function" and "custom" are supported: no tools are run here',
-                )
-    return tools.chosen(fields, found)

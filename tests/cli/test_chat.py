@@ -69,7 +69,7 @@ def after(*lines: str, chat: Chat = EMPTY) -> tuple[Chat, Effect]:
         ("/set nothink", Tell("Set 'nothink' mode.\n")),
         (
             "/set think",
-            Tell("warning: model \"m\" does not support thinking output\nSet 'think' mode.\n"),
+            Tell("Set 'think' mode.\n", warning='warning: model "m" does not support thinking output'),
         ),
         ("/set parameter", Tell(texts.PARAMETERS, aside=True)),
         ("/set parameter seed", Tell(texts.PARAMETERS, aside=True)),
@@ -82,6 +82,19 @@ def after(*lines: str, chat: Chat = EMPTY) -> tuple[Chat, Effect]:
 )
 def test_one_line(line: str, effect: Effect) -> None:
     assert step(EMPTY, line)[1] == effect
+
+
+def test_pasted_lines_are_no_command() -> None:
+    for pasted in ("/bye\nand so on", "/usr/lib/x: no such file\n"):
+        chat, effect = step(EMPTY, pasted)
+        assert (chat.turns, effect) == ((Turn("user", pasted),), Ask())
+    assert step(EMPTY, "/set system Be\nbrief.")[0].system == "Be\nbrief."
+
+
+def test_help_tells_of_files_where_the_model_takes_some() -> None:
+    assert step(Chat("m", takes=frozenset({"image"})), "/?")[1] == Tell(
+        texts.GENERAL + texts.FILES, aside=True
+    )
 
 
 def test_what_is_set_goes_into_the_request() -> None:
@@ -169,10 +182,11 @@ def test_show_falls_back_to_saying_that_there_is_nothing() -> None:
 
 def test_show_tells_what_was_set_here() -> None:
     chat, _ = after("/set parameter stop a b", "/set parameter use_mmap true", "/set system mine")
+    chat, _ = after("/set parameter temperature 0", "/set parameter top_p 0.9", chat=chat)
     assert shown("system", {"system": "stored"}, chat) == "mine\n"
     assert shown("parameters", {"parameters": "seed    1"}, chat) == (
         "Model defined parameters:\n  seed    1\n\nUser defined parameters:\n"
-        f"  {'stop':<30} [a b]\n  {'use_mmap':<30} true\n\n"
+        f"  {'stop':<30} [a b]\n  {'temperature':<30} 0\n  {'top_p':<30} 0.9\n  {'use_mmap':<30} true\n\n"
     )
 
 
@@ -318,6 +332,16 @@ def test_history_keeps_the_newest_for_the_user_only(tmp_path: Path) -> None:
     assert (len(entries), entries[0][:8], entries[-1][:8]) == (100, "line 50 ", "line 149")
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in path.parent.iterdir()] == ["history"]
+
+
+def test_a_user_without_a_home_has_no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    path = history.history_file()
+    history.write(path, ["x"])
+    assert (path, history.read(path)) == (None, [])
 
 
 def test_a_history_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:

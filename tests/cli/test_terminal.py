@@ -96,6 +96,24 @@ def test_pasted_lines_are_one_message(model: Fake) -> None:
     assert model.bodies("/api/chat")[0]["messages"][0]["content"] == "one\ntwo"
 
 
+def test_a_long_line_goes_on_below_as_it_is_and_tabs_are_blanks(model: Fake) -> None:
+    model.replies["POST /api/chat"] = said("Yes.")
+    with Terminal("run", "m", columns=30) as terminal:
+        terminal.expect(">>> ")
+        terminal.press("word " * 10 + ENTER)
+        terminal.expect("Yes.")
+        terminal.expect(">>> ")
+        assert "... " not in terminal.seen
+        terminal.press("\x1b[200~/bye\n\tnot yet\x1b[201~" + ENTER)
+        terminal.expect("... ")
+        terminal.expect("Yes.")
+        assert last_said(model) == "/bye\n\tnot yet"
+        assert "^I" not in terminal.seen
+        terminal.expect(">>> ")
+        terminal.press(CTRL_D)
+        assert terminal.status() == 0
+
+
 def last_said(model: Fake) -> object:
     return model.bodies("/api/chat")[-1]["messages"][-1]["content"]
 

@@ -14,6 +14,7 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import AnyFormattedText
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import CompleteStyle
@@ -53,7 +54,8 @@ class Console:
             reserve_space_for_menu=0,
             key_bindings=_keys(),
             enable_suspend=True,
-            prompt_continuation=CONTINUATION,
+            prompt_continuation=_continuation,
+            input_processors=[TabsProcessor(char1=" ", char2=" ")],
             tempfile_suffix=".md",
             output=_output(),
         )
@@ -119,6 +121,11 @@ def _keys() -> KeyBindings:
         event.current_buffer.open_in_editor()
 
     return keys
+
+
+def _continuation(_width: int, _line: int, wraps: int) -> str:
+    """Before the further lines of a message; not where a long one only goes on in the next row."""
+    return "" if wraps else CONTINUATION
 
 
 def _placeholder(prompt: str) -> AnyFormattedText:

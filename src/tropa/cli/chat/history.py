@@ -10,12 +10,18 @@ from pathlib import Path
 NEWEST = 100
 
 
-def history_file() -> Path:
-    return Path("~/.ollama/history").expanduser()
+def history_file() -> Path | None:
+    """None for a user without a home, as in some containers."""
+    try:
+        return Path("~/.ollama/history").expanduser()
+    except RuntimeError:
+        return None
 
 
-def read(path: Path) -> list[str]:
+def read(path: Path | None) -> list[str]:
     """Nothing if there is no file or it can't be read: a chat works without."""
+    if path is None:
+        return []
     try:
         return path.read_text("utf-8", "replace").split("\n")[:-1][-NEWEST:]
     except OSError:
@@ -29,8 +35,10 @@ def added(entries: list[str], line: str) -> list[str]:
     return [*entries, line][-NEWEST:]
 
 
-def write(path: Path, entries: list[str]) -> None:
+def write(path: Path | None, entries: list[str]) -> None:
     """Replaces the file as a whole. A folder that can't be written to only costs the history."""
+    if path is None:
+        return
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix="history-")  # mode 0600

@@ -84,7 +84,8 @@ class Session:
             match effect:
                 case None:
                     pass
-                case Tell(text, aside):
+                case Tell(text, aside, warning):
+                    self._aside([warning] if warning else [])
                     self._console.tell(text, aside=aside)
                 case Ask():
                     self._answer()
@@ -216,4 +217,6 @@ def _parameters(stored: str, mine: Mapping[str, object]) -> str:
 def _value(value: object) -> str:
     if isinstance(value, list):
         return f"[{' '.join(str(each) for each in value)}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).removesuffix(".0")

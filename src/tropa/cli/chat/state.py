@@ -108,10 +108,11 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Text for the user, with its line ends."""
+    """Text for the user, with its line ends. `warning` is a line on standard error before it."""
 
     text: str
     aside: bool = False  # on standard error
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

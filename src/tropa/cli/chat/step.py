@@ -33,8 +33,8 @@ def step(chat: Chat, line: str, *, is_path: bool = False) -> Result:
         if not text.endswith(_QUOTES):
             return replace(chat, open=Open((text,))), None
         return _say(chat, text.removesuffix(_QUOTES))
-    if line.startswith("/") and not is_path:
-        return _command(chat, line)
+    if line.startswith("/") and not is_path and ("\n" not in line or line.startswith("/set system")):
+        return _command(chat, line)  # pasted lines are no command, whatever the first of them begins with
     return _say(chat, line)
 
 
@@ -98,7 +98,8 @@ def _show(chat: Chat, line: str) -> Result:
 
 def _help(chat: Chat, line: str) -> Result:
     topic = line.split()[1:2]
-    return chat, Tell(texts.HELP.get(topic[0] if topic else "", texts.GENERAL), aside=True)
+    files = texts.FILES if chat.takes else ""
+    return chat, Tell(texts.HELP.get(topic[0] if topic else "", texts.GENERAL + files), aside=True)
 
 
 def _set(chat: Chat, line: str) -> Result:
@@ -134,8 +135,8 @@ def _set(chat: Chat, line: str) -> Result:
 def _set_think(chat: Chat, level: str) -> Result:
     """A level is not checked here: which ones there are is the server's to say."""
     mode = f"Set 'think' mode to '{level}'.\n" if level else "Set 'think' mode.\n"
-    warning = "" if chat.can_think else f'warning: model "{chat.model}" does not support thinking output\n'
-    return replace(chat, think=level or True), Tell(warning + mode)
+    warning = "" if chat.can_think else f'warning: model "{chat.model}" does not support thinking output'
+    return replace(chat, think=level or True), Tell(mode, warning=warning)
 
 
 def _set_system(chat: Chat, text: str) -> Result:

@@ -18,6 +18,12 @@ Use \"\"\" to begin and to end a message of several lines.
 
 """
 
+FILES = """\
+Write the path of a .jpg, .png or .webp image (or a .wav sound, for a model that hears) into a message to send
+the file with it: "What is in ./photo.png?" Tab completes paths, and a file may be dropped on the terminal.
+
+"""
+
 SET = """\
 Available Commands:
   /set parameter ...     Set an option of the model
@@ -75,7 +81,7 @@ Available keyboard shortcuts:
   Ctrl + r            Search in what was typed before
   Ctrl + j            A new line in the message
   Ctrl + g            Write the message in an editor (OLLAMA_EDITOR, VISUAL or EDITOR)
-  Tab                 Complete a command or the name of a model
+  Tab                 Complete a command, the name of a model, or a path
 
   Ctrl + l            Clear the screen
   Ctrl + c            Stop the answer

@@ -7,6 +7,8 @@ import socket
 import stat
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,28 @@ def test_an_engine_that_fails_leaves_the_next_to_work(
 def test_the_only_engine_failing_is_broken() -> None:
     found = engine_finding(WheelEngine(), Verdict("killed by SIGILL"), "", Path("engines.json"))
     assert found.level is Level.BROKEN
-    assert "TROPA_LLAMA_SERVER" in found.advice
+    assert found.advice.startswith("set TROPA_LLAMA_SERVER")
+
+
+def absent(name: str) -> str:
+    raise PackageNotFoundError(name)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_an_engine_that_is_not_installed_or_only_half(
+    run: Run, nobody: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half: bool
+) -> None:
+    spec = ModuleSpec("xllamacpp", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr("tropa.engines.wheel.find_spec", lambda name: spec if half else None)
+    if not half:
+        monkeypatch.setattr("tropa.engines.wheel.version", absent)
+    transcript = run("doctor", "--json")
+    assert transcript.status == 1
+    [engine] = findings(transcript.out, "engine")
+    assert engine["level"] == "broken"
+    assert ("has no extension module" if half else "xllamacpp is not installed") in engine["text"]
+    assert "pip install" in engine["advice"]
 
 
 def test_an_engine_that_is_set_aside_although_it_works(

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,15 +20,21 @@ class WheelEngine:
 
     @property
     def name(self) -> str:
-        return f"xllamacpp {version('xllamacpp')}"
+        try:
+            return f"xllamacpp {version('xllamacpp')}"
+        except PackageNotFoundError:
+            return "xllamacpp"
 
     @property
     def file(self) -> Path:
+        """Raises FileNotFoundError if the package is not there, or not whole."""
         spec = find_spec("xllamacpp")
         if spec is None or not spec.submodule_search_locations:
-            raise ModuleNotFoundError("xllamacpp")
+            raise FileNotFoundError("the package xllamacpp is not installed")
         folder = Path(next(iter(spec.submodule_search_locations)))
-        return next(iter(sorted(folder.glob("xllamacpp*.so")) or sorted(folder.glob("xllamacpp*.pyd"))))
+        for file in (*sorted(folder.glob("xllamacpp*.so")), *sorted(folder.glob("xllamacpp*.pyd"))):
+            return file
+        raise FileNotFoundError(f"the package xllamacpp is not whole: {folder} has no extension module")
 
     def command(self, launch: Launch) -> Command:
         # Isolated (-I): neither the working directory nor PYTHON* variables may change what the engine is.

@@ -22,6 +22,7 @@ from tropa.devices.device import DeviceMemory
 from tropa.devices.inventory import devices
 from tropa.engines.candidates import candidates
 from tropa.engines.engine import Engine
+from tropa.engines.wheel import WheelEngine
 from tropa.errors import TropaError
 from tropa.library.architectures import SUPPORTED
 from tropa.library.bundled import packaged
@@ -108,6 +109,8 @@ def engine_finding(engine: Engine, verdict: Verdict, remembered: str, memory_fil
     }
     if verdict.complaint:
         advice = "set TROPA_LLAMA_SERVER to a llama-server that is built for this machine"
+        if isinstance(engine, WheelEngine) and not _is_there(engine):
+            advice = f"install tropa anew (pip install --force-reinstall tropa), or {advice}"
         return Finding("engine", Level.BROKEN, f"{engine.name} fails: {verdict.complaint}", advice, facts)
     if remembered:
         text = f"{engine.name} works now, but is set aside because it once failed: {remembered}"
@@ -117,12 +120,20 @@ def engine_finding(engine: Engine, verdict: Verdict, remembered: str, memory_fil
 
 async def _verdict(engine: Engine, rundir: RunDir) -> Verdict:
     try:
+        engine.file.stat()
         async with asyncio.timeout(PROBE_LIMIT):
             return await probe(engine, packaged().path, rundir)
     except TimeoutError:
         return Verdict(f"no answer within {PROBE_LIMIT:.0f} s")
     except OSError as exc:
         return Verdict(f"it cannot be started: {exc}")
+
+
+def _is_there(engine: Engine) -> bool:
+    try:
+        return engine.file.is_file()
+    except OSError:
+        return False
 
 
 def _remembered(engine: Engine, memory_file: Path) -> str:

@@ -29,6 +29,7 @@ from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, Run
 from tropa.runners.herd import Refused
 from tropa.runners.rundir import RunDirUnusable
 from tropa.scheduler.actions import Refusal
+from tropa.schema.errors import BadSchema
 from tropa.server.access import BadOrigin
 from tropa.server.body import BadRequest
 from tropa.server.intake import TooLarge, TooMuch, TooSlow
@@ -64,6 +65,7 @@ STATUS: dict[type[TropaError], int] = {
     BlobNotFound: 404,
     BadOption: 500,
     BadFormat: 500,
+    BadSchema: 400,
     DamagedModel: 500,
     InvalidManifest: 500,
     InvalidGGUF: 400,

@@ -51,6 +51,11 @@ def effective(model: Model, asked: str, think: bool | str | None) -> bool | str 
     return True if think is None else think
 
 
+def thinks(model: Model, think: bool | str | None) -> bool:
+    """Whether this model may think before it answers; some do whatever they are told."""
+    return bool(think) or (think is False and model.details.family in HARMONY)
+
+
 def told(think: bool | str | None) -> dict[str, Any]:
     """What an engine that renders the prompt is told of `effective` thinking."""
     if think is None:

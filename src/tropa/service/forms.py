@@ -1,62 +1,70 @@
-"""A JSON schema as a grammar, for prompts that are text.
+"""What holds an answer to a form: the grammar of `format`.
 
-The wheel's engine holds a text prompt to a schema by a library that fails without a word: with vocabularies that write
-a blank in front of each text (Llama 2, Mistral) it lets everything pass, and so it does with a schema that it does not
-understand. A chat is held by a grammar of llama.cpp's own, which refuses what it can't express. So the engine is asked
-for that grammar, once for each schema.
+Tropa makes the grammar itself (`tropa.schema`) and gives it to the engine in the engine's own words, with a prompt that
+is text. What the engine would make of a schema leaves out what it does not know and says nothing of it; and it makes it
+in the process that serves everybody, so a schema could keep all others waiting, or end them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
-from tropa.runners.errors import EngineRefused
-from tropa.runners.herd import Slot
+from tropa.schema.compile import grammar as compiled
+from tropa.schema.errors import BadSchema
+from tropa.service.constraint import schema
 
-KEPT = 256
-ANY = {"type": "object"}
-FORM = ("json_schema", "grammar")
-"""The fields that hold an answer to a form."""
-_RULE = "response-format-schema"
-_kept: dict[str, str] = {}
-
-
-async def held(slot: Slot, body: dict[str, Any]) -> dict[str, Any]:
-    """The body of a completion, its `json_schema` (if there is one) replaced by a grammar. Raises EngineRefused."""
-    schema = body.get("json_schema")
-    if schema is None:
-        return body
-    key = json.dumps(schema)
-    grammar = _kept.get(key)
-    if grammar is None:
-        grammar = await _asked(slot, schema)
-        if not grammar:
-            return body
-        while len(_kept) >= KEPT:
-            _kept.pop(next(iter(_kept)))
-        _kept[key] = grammar
-    rest = {name: value for name, value in body.items() if name != "json_schema"}
-    return {**rest, "grammar": grammar}
+KEPT = 16 << 20
+"""Characters of grammars that are kept, with their schemas; the oldest go first."""
+FORM = "grammar"
+"""The field that holds an answer to a form."""
 
 
-async def _asked(slot: Slot, schema: Any) -> str:
-    """What a chat under this schema would be held to, without what surrounds it there. Nothing, if that is unknown."""
-    question = {
-        "messages": [{"role": "user", "content": "a"}],
-        "json_schema": schema,
-        "n_predict": 1,
-        "verbose": True,
-    }
+class Kept:
+    """Grammars by the text of their schemas. Whoever asks for one that is being made waits for it."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
+        self._grammars: dict[str, str] = {}
+        self._making: dict[str, asyncio.Future[str]] = {}
+        self._size = 0
+
+    async def grammar(self, wanted: Any) -> str:
+        """Raises BadSchema."""
+        key = json.dumps(wanted)
+        if (found := self._grammars.get(key)) is not None:
+            return found
+        making = self._making.get(key)
+        if making is None or making.get_loop() is not asyncio.get_running_loop():
+            making = asyncio.ensure_future(asyncio.to_thread(compiled, wanted))
+            self._making[key] = making
+            making.add_done_callback(lambda done: self._keep(key, done))
+        # Whoever leaves must not take it from the others.
+        return await asyncio.shield(making)
+
+    def _keep(self, key: str, done: asyncio.Future[str]) -> None:
+        if self._making.get(key) is done:
+            del self._making[key]
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._grammars[key] = done.result()
+        self._size += len(key) + len(done.result())
+        while self._size > self._most:
+            old = next(iter(self._grammars))
+            self._size -= len(old) + len(self._grammars.pop(old))
+
+
+_kept = Kept()
+
+
+async def form(wanted: Any) -> str | None:
+    """The grammar of a request's `format`; None: any text. Raises BadFormat, BadSchema."""
+    asked = schema(wanted)
+    if asked is None:
+        return None
     try:
-        answer = await slot.call("/v1/chat/completions", question)
-    except EngineRefused:
-        # If not even this is possible, it is the template in the GGUF that does not work, and no fault of the schema.
-        if schema != ANY and await _asked(slot, ANY):
-            raise
-        return ""
-    grammar = answer.get("__verbose", {}).get("generation_settings", {}).get("grammar", "")
-    rules = [rule for rule in grammar.splitlines() if not rule.startswith("root ::=")]
-    if not any(rule.startswith(f"{_RULE} ::=") for rule in rules):
-        return ""
-    return "\n".join([f"root ::= {_RULE}", *rules])
+        # A schema that says nothing leaves any value: an object is one, and what was meant.
+        return await _kept.grammar(asked or {"type": "object"})
+    except BadSchema as exc:
+        raise type(exc)(f"format: {exc}") from exc

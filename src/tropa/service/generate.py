@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
-from tropa.service import debugging, prompt, sampling, templating
+from tropa.service import debugging, forms, prompt, sampling, templating
 from tropa.service.asks import GenerateAsk
 from tropa.service.clock import Clock
-from tropa.service.constraint import effective, schema, told
+from tropa.service.constraint import effective, thinks, told
 from tropa.service.conversing import converse
 from tropa.service.errors import InvalidRequest, NotCapable
 from tropa.service.events import End, Event
@@ -42,8 +42,8 @@ async def generate(
     await check_media(model, ask.model, ask.images)
     if ask.suffix and not model.can("insert"):
         raise NotCapable(f"{model.name.full} does not support insert")
-    if not empty:
-        schema(ask.format)  # nothing is loaded for a format that is none
+    # Nothing is loaded for a format that is none.
+    form = None if empty else await forms.form(ask.format)
     options = models.options(model, ask.options)
     wording = await word(model, ask, think, models.go_template)
     messages = said(model, ask)
@@ -61,7 +61,7 @@ async def generate(
         if ask.render_only:
             yield await debugging.rendered(slot, wording, messages, truncate)
             return
-        body = sampling.body(ask, options, slot.context)
+        body = sampling.body(ask, options, slot.context, form)
         async with aclosing(converse(slot, wording, messages, body, clock, truncate=truncate)) as events:
             async for event in events:
                 if isinstance(event, End) and not ask.raw:
@@ -101,7 +101,7 @@ async def word(model: Model, ask: GenerateAsk, think: bool | str | None, go_temp
     elif own is not None:
         render = by_template(own, (), think)
     elif ask.context is None:
-        return EngineWording(told(think), ask.top_logprobs, watched=True)
+        return EngineWording(told(think), ask.top_logprobs, watched=True, thinks=thinks(model, think))
     else:
         render = by_engine(told(think))
     needs_engine = own is None and not ask.template

@@ -24,6 +24,8 @@ from tropa.service.stopping import Stopper
 NO_TIMINGS = Timings()
 MOST_REPEATS = 32
 """The piece that would be the same for this many times in a row ends the answer: the model has got stuck."""
+MOST_IN_A_FORM = 512
+"""The same for an answer that is held to a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ async def completion(
     `tally`: the caller's own, to know what it cost until it hung up. A model that got stuck is stopped.
     """
     allowance = tally or Tally(slot)
-    stuck = _Stuck()
+    formed = "grammar" in body  # then the same piece may well come often: a list of equal numbers
+    stuck = _Stuck(MOST_IN_A_FORM if formed else MOST_REPEATS)
     async with aclosing(slot.stream("/completion", {**body, **_STREAMED, **allowance.asked})) as records:
         async for record in records:
             chunk = decode_completion(record)
@@ -67,7 +70,8 @@ async def completion(
                 continue
             full = allowance.spent(chunk.timings)
             if chunk.content and stuck.hears(chunk.content):
-                yield allowance.stuck(chunk.tokens_predicted - 1)
+                # A form that is left in the middle has not come to its end.
+                yield allowance.stuck(chunk.tokens_predicted - 1, "length" if formed else "stop")
                 return
             if chunk.content or chunk.completion_probabilities:
                 yield Piece(chunk.content, logprobs=_logprobs(chunk.completion_probabilities, top))
@@ -198,7 +202,7 @@ class Tally:
         """The end that we make: the engine says nothing more to who hangs up."""
         return Finish("length", self.timings, self.prompt_tokens)
 
-    def stuck(self, tokens: int) -> Finish:
+    def stuck(self, tokens: int, reason: Literal["stop", "length"] = "stop") -> Finish:
         """The end that we make after so many tokens; the times are by our own clock."""
         timings = self.timings
         if timings is NO_TIMINGS:
@@ -209,13 +213,14 @@ class Tally:
                 predicted_n=tokens,
                 predicted_ms=(time.monotonic() - self._prompted) * 1000,
             )
-        return Finish("stop", timings, self.prompt_tokens)
+        return Finish(reason, timings, self.prompt_tokens)
 
 
 class _Stuck:
     """Counts the same piece in a row; blanks round it don't matter."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_REPEATS) -> None:
+        self._most = most
         self._last = ""
         self._times = 0
         self.pieces = 0
@@ -229,7 +234,7 @@ class _Stuck:
             self._times = 1
             return False
         self._times += 1
-        return self._times >= MOST_REPEATS
+        return self._times >= self._most
 
 
 class _ToolCalls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tropa.service.asks import Sampled
-from tropa.service.constraint import check_think, schema
+from tropa.service.constraint import check_think
 from tropa.service.errors import InvalidRequest
 from tropa.service.options import Options
 
@@ -19,12 +19,12 @@ def check(ask: Sampled) -> None:
     check_think(ask.think)
 
 
-def body(ask: Sampled, options: Options, context: int) -> dict[str, Any]:
-    """The fields that both of the engine's routes know, for a slot of `context` tokens. Raises BadFormat."""
+def body(ask: Sampled, options: Options, context: int, form: str | None = None) -> dict[str, Any]:
+    """The fields that both of the engine's routes know, for a slot of `context` tokens. `form`: its grammar."""
     fields = options.sampling(context)
     fields["n_predict"] = options.num_predict
-    if constraint := schema(ask.format):
-        fields["json_schema"] = constraint
+    if form is not None:
+        fields["grammar"] = form
     if ask.logprobs:
         fields["logprobs"] = True
         fields["top_logprobs"] = fields["n_probs"] = max(1, ask.top_logprobs)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from tropa.runners.errors import ContextExceeded
+from tropa.runners.errors import ContextExceeded, EngineRefused
 from tropa.runners.herd import Slot
-from tropa.service import forms, relay
+from tropa.service import constraint, forms, relay
 from tropa.service import prompt as questions
 from tropa.service.events import Piece
 from tropa.service.history import Message
@@ -70,6 +70,8 @@ class EngineWording:
     top: int = 0
     watched: bool = False
     choosing: bool = False
+    thinks: bool = False
+    """The model may think before it answers, and no form is for its thoughts."""
     name_stop: bool = False
     """Stop sequences are looked for here: such an engine does not say which one it met."""
     _said: Sequence[Message] = ()
@@ -90,8 +92,9 @@ class EngineWording:
         if self.told.get("tools"):
             # With tools the engine streams no log-probabilities by this name, but it does by the other.
             asked.pop("logprobs", None), asked.pop("top_logprobs", None)
-        if self.choosing and "json_schema" in asked:
-            answer = self._call_or_form(slot, asked)
+        if forms.FORM in asked:
+            free = self.choosing or self.thinks
+            answer = self._in_two_steps(slot, asked) if free else self._held(slot, asked, None)
         else:
             stops = asked.pop("stop", ()) if self.name_stop else ()
             answer = relay.chat(slot, asked, self.top, watched=self.watched, stops=stops)
@@ -101,12 +104,13 @@ class EngineWording:
                     self._heard.append(event.text)
                 yield event
 
-    async def _call_or_form(self, slot: Slot, asked: dict[str, Any]) -> AsyncGenerator[Piece | Finish, None]:
-        """An engine that is told of a form lets the model call no tool. So the model first speaks freely; only if it
-        answers instead of calling is it asked again, held to the form."""
-        free = {key: value for key, value in asked.items() if key != "json_schema"}
+    async def _in_two_steps(self, slot: Slot, asked: dict[str, Any]) -> AsyncGenerator[Piece | Finish, None]:
+        """The model first speaks freely: it thinks, and may call a tool. Only if it answers, it is asked to go on from
+        its thoughts, held to the form."""
+        free = {key: value for key, value in asked.items() if key != forms.FORM}
         tally = Tally(slot, aloud=True)
         called = False
+        thought: list[str] = []
         async with aclosing(relay.chat(slot, free, self.top, tally=tally)) as events:
             async for event in events:
                 if isinstance(event, Finish):
@@ -116,16 +120,48 @@ class EngineWording:
                     tally.timings = event.timings
                     break
                 called = called or bool(event.tool_calls)
-                if event.text.strip() and not called:
-                    break
+                thought.append(event.thinking)
                 if event.thinking or event.tool_calls:
                     yield msgspec.structs.replace(event, text="")
-        async with aclosing(relay.chat(slot, asked, self.top)) as events:
+                if event.text.strip() and not called:
+                    break
+        left = _left(asked, tally)
+        if left is None:
+            yield Finish("length", tally.timings, tally.prompt_tokens)
+            return
+        begun = False
+        try:
+            async with aclosing(self._held(slot, left, "".join(thought))) as events:
+                async for event in events:
+                    begun = True
+                    yield event.after(tally.timings) if isinstance(event, Finish) else event
+        except ContextExceeded:  # the thinking left no room for an answer
+            if begun:
+                raise
+            yield Finish("length", tally.timings, tally.prompt_tokens)
+
+    async def _held(
+        self, slot: Slot, asked: dict[str, Any], thought: str | None
+    ) -> AsyncGenerator[Piece | Finish, None]:
+        """An answer held to the form. The prompt goes to the engine as text: all that it writes then is heard."""
+        prompt = await self._after(slot, thought)
+        body = {key: value for key, value in asked.items() if key != "messages" and key not in self.told}
+        body["prompt"] = (await vocabulary(slot)).given(prompt)
+        async with aclosing(relay.completion(slot, body, self.top)) as events:
             async for event in events:
-                if isinstance(event, Finish):
-                    yield event.after(tally.timings)
-                elif event.text or not event.thinking:  # what it thinks, it has said before
-                    yield msgspec.structs.replace(event, thinking="")
+                yield event
+
+    async def _after(self, slot: Slot, thought: str | None) -> Prompt:
+        """The prompt up to where the answer begins: behind the thoughts, if there are any."""
+        if thought is None:
+            return await self.prompt(slot, self._said)
+        if thought:
+            more = {"add_generation_prompt": False, "continue_final_message": "content"}
+            last: Message = {"role": "assistant", "content": "", "thinking": thought}
+            # A template may know no thoughts, and another engine may not be able to go on from some.
+            with suppress(EngineRefused):
+                return await by_engine({**self.told, **more})(slot, [*self._said, last])
+        return await by_engine({**self.told, **constraint.told(False)})(slot, self._said)
 
     async def transcript(self, slot: Slot) -> str:
         return (await self.prompt(slot, self._said)).text + "".join(self._heard)
@@ -161,11 +197,11 @@ class TextWording:
     ) -> AsyncGenerator[Piece | Finish, None]:
         self._prompt = await self.render(slot, messages)
         self._heard = []
-        asked = await forms.held(slot, {**body, "prompt": (await vocabulary(slot)).given(self._prompt)})
+        asked = {**body, "prompt": (await vocabulary(slot)).given(self._prompt)}
         listener = self._listener() if body.get("n_predict") != 0 else None
         if listener is None:
             answer = self._plainly(slot, asked)
-        elif any(name in asked for name in forms.FORM):
+        elif forms.FORM in asked:
             answer = self._in_two_steps(slot, asked, listener)
         else:
             answer = self._listening(slot, asked, listener)
@@ -216,7 +252,7 @@ class TextWording:
     ) -> AsyncGenerator[Piece | Finish, None]:
         """A form is for the answer, not for the thinking before it and not for a tool call instead of it. So the model
         first speaks freely, and where its answer begins it is asked again, held to the form."""
-        free = {key: value for key, value in asked.items() if key not in forms.FORM} | self._shown()
+        free = {key: value for key, value in asked.items() if key != forms.FORM} | self._shown()
         tally = Tally(slot, aloud=True)
         ended: Finish | None = None
         async with aclosing(relay.completion(slot, free, self.top, tally)) as events:
@@ -243,15 +279,15 @@ class TextWording:
         if listener.thinking and self.thinking:  # it ended in the middle of its thoughts
             thought += f"{self.thinking[1]}\n\n"
         self._heard = [thought]
-        if (allowed := asked.get("n_predict", -1)) > 0:
-            if allowed <= spent.predicted_n:
-                yield Finish("length", spent, tally.prompt_tokens)
-                return
-            asked = {**asked, "n_predict": allowed - spent.predicted_n}
+        tally.timings = spent
+        left = _left(asked, tally)
+        if left is None:
+            yield Finish("length", spent, tally.prompt_tokens)
+            return
         again = Prompt(self._prompt.text + thought, self._prompt.images)
-        asked = {**asked, "prompt": (await vocabulary(slot)).given(again)}
+        left["prompt"] = (await vocabulary(slot)).given(again)
         try:
-            async with aclosing(self._plainly(slot, asked)) as events:
+            async with aclosing(self._plainly(slot, left)) as events:
                 async for event in events:
                     if isinstance(event, Finish):
                         yield event.after(spent)
@@ -259,6 +295,15 @@ class TextWording:
                         yield event
         except ContextExceeded:  # the thinking left no room for an answer
             yield Finish("length", spent, tally.prompt_tokens)
+
+
+def _left(asked: dict[str, Any], tally: Tally) -> dict[str, Any] | None:
+    """The same with as many tokens as were not spent; None if all were."""
+    allowed = asked.get("n_predict", -1)
+    if allowed <= 0:
+        return {**asked}
+    spent = tally.timings.predicted_n
+    return {**asked, "n_predict": allowed - spent} if allowed > spent else None
 
 
 def by_template(template: Template, tools: Sequence[Mapping[str, Any]], think: bool | str | None) -> Render:

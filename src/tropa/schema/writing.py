@@ -1,0 +1,406 @@
+"""The kinds of values that fit a schema, as rules of a grammar: JSON text, with at most a little space in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import product
+from typing import NoReturn
+
+from tropa.schema import automaton, characters, numerals
+from tropa.schema.automaton import Automaton
+from tropa.schema.errors import BadSchema, TooLarge
+from tropa.schema.grammar import NOTHING, Any, Grammar, Ref, Row, Rule, literal, one_of
+from tropa.schema.kinds import Both, Kind, List, Null, Number, Object, Text, Truth, item, least_of, together
+from tropa.schema.reading import Schemas, open_ended
+
+SPACE = '(" " | "\\n" [ \\t]{0,32})?'
+MOST_DIFFERENT = 8
+"""Fixed values of which a list may hold each once."""
+MOST_PATTERNS = 5
+FEW = 8
+"""Rare control characters that are written where just they are asked for."""
+MOST_NAMES = 64
+"""Names of members that are written one by one where they are all known."""
+
+_PLAIN = characters.without(characters.ALL, characters.either(characters.CONTROLS, characters.of('"\\\x7f')))
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
+_BASICS = {
+    "sp": SPACE,
+    "hex": "[0-9a-fA-F]",
+    "char": f"{one_of(_PLAIN).text} | {literal(chr(92)).text} escaped",
+    "escaped": (
+        '["\\\\/bfnrt] | "u" ([0-9abcefABCEF] hex hex hex | [dD] [0-7] hex hex'
+        ' | [dD] [89abAB] hex hex "\\\\u" [dD] [c-fC-F] hex hex)'
+    ),
+    "string": '"\\"" char* "\\""',
+    "integer": '"-"? ("0" | [1-9] [0-9]{0,17})',
+    "number": '"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})? ([eE] [+-]? [0-9]{1,2})?',
+    "value": 'object | array | string | number | "true" | "false" | "null"',
+    "object": '"{" sp ("}" | string ":" sp value ("," sp string ":" sp value)* sp "}")',
+    "array": '"[" sp ("]" | value ("," sp value)* sp "]")',
+}
+_SP = Ref("sp")
+_QUOTE = literal('"')
+_NEXT = Row((literal(","), _SP))
+
+
+def written(schemas: Schemas) -> str:
+    """The grammar's text. Raises BadSchema."""
+    return _Writer(schemas).whole()
+
+
+class _Writer:
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+        self._grammar = Grammar(_BASICS)
+        self._values: dict[Both, Ref] = {}
+        self._waiting: list[Both] = []
+        self._made: dict[Kind, Ref] = {}
+
+    def whole(self) -> str:
+        root = self._value((self._schemas.root,))
+        while self._waiting:
+            both = self._waiting.pop()
+            kinds = self._schemas.fitting(both)
+            self._grammar.give(self._values[both], Any(tuple(self._kind(kind, both) for kind in kinds)))
+        text = self._grammar.text(root)
+        if text is None:
+            raise BadSchema("no value can fit the schema: what it says contradicts itself")
+        return text
+
+    def _value(self, both: Both) -> Ref:
+        """The rule of what fits; it may be written later."""
+        if not both:
+            return Ref("value")
+        if both not in self._values:
+            self._values[both] = self._grammar.name("v")
+            self._waiting.append(both)
+        return self._values[both]
+
+    def _kind(self, kind: Kind, both: Both) -> Rule:
+        if kind not in self._made:
+            self._schemas.budget.spend()
+            self._made[kind] = self._grammar.new("k", self._rule(kind, both))
+        return self._made[kind]
+
+    def _rule(self, kind: Kind, both: Both) -> Rule:
+        match kind:
+            case Null():
+                return literal("null")
+            case Truth(values):
+                return Any(tuple(literal(json.dumps(value)) for value in values))
+            case Number():
+                return self._number(kind)
+            case Text():
+                return self._string(kind)
+            case List():
+                return self._list(kind, both)
+            case Object():
+                return self._object(kind, both)
+
+    # Numbers and strings.
+
+    def _number(self, kind: Number) -> Rule:
+        if kind.values is not None:
+            return Any(tuple(literal(value) for value in kind.values))
+        if kind.limits.free:
+            return Ref("integer" if kind.limits.integer else "number")
+        found = numerals.automaton(kind.limits)
+        self._schemas.budget.spend(len(found.edges))
+        return self._walk(found, NOTHING)
+
+    def _string(self, kind: Text) -> Rule:
+        if kind.words is not None:
+            return self._words(self._schemas.automaton(kind).words(len(kind.words)) or [])
+        if kind.patterns:
+            return Row((_QUOTE, self._walk(self._schemas.automaton(kind), _QUOTE)))
+        if not kind.least and kind.most is None:
+            return Ref("string")
+        return Row((_QUOTE, self._grammar.between(Ref("char"), kind.least, kind.most), _QUOTE))
+
+    def _words(self, words: Sequence[str]) -> Rule:
+        """These strings, letter by letter: an engine weighs every alternative that it is given at once."""
+        if len(words) < 3:
+            return Any(tuple(literal(_json(word)) for word in words))
+        spelled = automaton.of_words(_json(word)[1:] for word in words)
+        return Row((_QUOTE, self._walk(spelled, NOTHING, raw=True)))
+
+    def _walk(self, of: Automaton, end: Rule, *, raw: bool = False) -> Rule:
+        """All texts of an automaton, each followed by `end`. `raw`: its characters stand as they are."""
+        if of.empty:
+            return Any(())
+        names = [self._grammar.name("q") for _ in of.edges]
+        needed = [0]
+        seen = {0}
+        for state in needed:
+            rules: list[Rule] = [end] if state in of.ends else []
+            for target, ranges in automaton.ranges_to(of.edges[state]).items():
+                chars = ranges if raw else characters.both(characters.make(ranges), _PLAIN)
+                taken = ""
+                if not raw:
+                    rules += [
+                        Row((literal(each), names[target])) for each in _escaped(characters.make(ranges))
+                    ]
+                elif len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+                    taken = chr(ranges[0][0])
+                while raw and taken and target not in of.ends and (step := _only(of, target)):
+                    taken += chr(step[0])
+                    target = step[1]
+                if chars:
+                    first = literal(taken) if taken else one_of(chars)
+                    rules.append(Row((first, names[target])))
+                if target not in seen:
+                    seen.add(target)
+                    needed.append(target)
+            self._grammar.give(names[state], Any(tuple(rules)))
+        return names[0]
+
+    # Lists.
+
+    def _list(self, kind: List, both: Both) -> Rule:
+        most = kind.most
+        for number, part in enumerate((*kind.first, kind.rest)):
+            if not self._schemas.fitting(part):
+                most = least_of(most, number)
+        if kind.unique and (most is None or most > 1):
+            return self._different(kind, most, both)
+        close = Row((_SP, literal("]")))
+        rest = kind.first[: most if most is not None else len(kind.first)]
+        at = len(rest)
+        tail: Rule = close if at >= kind.least else Any(())
+        if most is None or most > at:
+            own = self._value(kind.rest)
+            if not at:
+                left = None if most is None else most - 1
+                more = self._grammar.new("more", Row((_NEXT, own)))
+                some = Row((own, self._grammar.between(more, max(kind.least - 1, 0), left), close))
+                return Row((literal("["), _SP, Any((literal("]"), some) if not kind.least else (some,))))
+            more = self._grammar.new("more", Row((_NEXT, own)))
+            left = None if most is None else most - at
+            tail = Row((self._grammar.between(more, max(kind.least - at, 0), left), close))
+        for number in range(at - 1, -1, -1):
+            own = self._value(rest[number])
+            after = self._grammar.new("l", tail)
+            tail = Row((_NEXT, own, after)) if number else Row((own, after))
+            if number >= kind.least:
+                tail = Any((close if number else literal("]"), tail))
+        if not at:
+            tail = literal("]") if not kind.least else Any(())
+        return Row((literal("["), _SP, self._grammar.new("l", tail)))
+
+    def _different(self, kind: List, most: int | None, both: Both) -> Rule:
+        """A list of fixed values, each once at most."""
+        longest = max(len(kind.first), 1)
+        if kind.first and most is not None and most == kind.least == len(kind.first):
+            fixed = [self._fixed(item(kind, number)) for number in range(longest)]
+            if all(each is not None and len(each) == 1 for each in fixed) and len(
+                {each[0] for each in fixed if each}
+            ) == len(fixed):
+                return self._list(List(kind.first, kind.rest, kind.least, most), both)
+        values = None if kind.first else self._fixed(kind.rest)
+        if values is None:
+            self._refuse(
+                both,
+                "uniqueItems",
+                f"can be promised only for items that are one of at most {MOST_DIFFERENT} fixed values (enum)",
+            )
+        names: dict[frozenset[str], Ref] = {}
+        needed: list[frozenset[str]] = [frozenset()]
+        names[needed[0]] = self._grammar.name("u")
+        for used in needed:
+            rules: list[Rule] = []
+            if len(used) >= kind.least:
+                rules.append(Row((_SP, literal("]"))) if used else literal("]"))
+            if most is None or len(used) < most:
+                for value in values:
+                    if value not in used:
+                        after = used | {value}
+                        if after not in names:
+                            names[after] = self._grammar.name("u")
+                            needed.append(after)
+                        start = (_NEXT,) if used else ()
+                        rules.append(Row((*start, literal(value), names[after])))
+            self._grammar.give(names[used], Any(tuple(rules)))
+        return Row((literal("["), _SP, names[frozenset()]))
+
+    def _fixed(self, both: Both) -> list[str] | None:
+        """The few values that fit, as JSON; None if they are more."""
+        found: list[str] = []
+        for kind in self._schemas.fitting(both):
+            match kind:
+                case Null():
+                    found.append("null")
+                case Truth(values):
+                    found += [json.dumps(value) for value in values]
+                case Number(_, tuple(numbers)):
+                    found += {Decimal(each): each for each in numbers}.values()
+                case Text() if kind.words is not None:
+                    found += map(_json, self._schemas.automaton(kind).words(MOST_DIFFERENT) or [""] * 99)
+                case _:
+                    return None
+        return found if len(found) <= MOST_DIFFERENT else None
+
+    # Objects.
+
+    def _object(self, kind: Object, both: Both) -> Rule:
+        schemas = self._schemas
+        entries: list[tuple[Ref, bool]] = []
+        for name in kind.members:
+            part = schemas.member(kind, name)
+            if schemas.fitting(part):
+                entries.append((self._entry(literal(_json(name)), part), name in kind.required))
+        extras: list[Rule] = []
+        for keys, part in self._other_names(kind):
+            words = keys.words(MOST_NAMES)
+            if words is not None:
+                entries += [(self._entry(literal(_json(word)), part), False) for word in words]
+            else:
+                spelled = Row((_QUOTE, self._walk(keys, _QUOTE))) if keys is not _ANY_NAME else Ref("string")
+                extras.append(self._entry(spelled, part))
+        if kind.least > len(entries) + bool(extras):
+            self._refuse(
+                both, "minProperties", "asks for more members than can be told to have different names"
+            )
+        return Row((literal("{"), _SP, _Members(self._grammar, kind, entries, extras).first()))
+
+    def _entry(self, name: Rule, part: Both) -> Ref:
+        return self._grammar.new("m", Row((name, literal(":"), _SP, self._value(part))))
+
+    def _other_names(self, kind: Object) -> list[tuple[Automaton, Both]]:
+        """The names that are no known member's, by what their values have to fit."""
+        schemas, budget = self._schemas, self._schemas.budget
+        patterns = [*dict.fromkeys(pattern for layer in kind.layers for pattern, _ in layer.patterns)]
+        if len(patterns) > MOST_PATTERNS:
+            raise TooLarge(
+                f"the schema is too large: more than {MOST_PATTERNS} patternProperties apply at once"
+            )
+        if not patterns and not open_ended(kind) and not kind.names:
+            return []
+        known = automaton.of_words(kind.members)
+        spellings: list[Text] = [Text()]
+        if kind.names:
+            spellings = [each for each in schemas.fitting(kind.names) if isinstance(each, Text)]
+        found = []
+        for chosen in product((True, False), repeat=len(patterns)):
+            here = {pattern for pattern, yes in zip(patterns, chosen, strict=True) if yes}
+            if not here and not open_ended(kind):
+                continue
+            parts: list[Both] = []
+            for layer in kind.layers:
+                own = [part for pattern, part in layer.patterns if pattern in here]
+                parts += own or ([layer.extra] if layer.extra is not None else [])
+            part = together(*parts)
+            if not schemas.fitting(part):
+                continue
+            if spellings == [Text()] and not patterns and not kind.members:
+                return [(_ANY_NAME, part)]
+            wanted = [automaton.of_pattern(pattern, budget) for pattern in here]
+            unwanted = [
+                automaton.of_pattern(each, budget, wide=True) for each in patterns if each not in here
+            ]
+            for text in spellings:
+                own_spelling = [schemas.automaton(text)] if text.patterns or text.words is not None else []
+                low, high = (0, None) if own_spelling else (text.least, text.most)
+                high = None if high is None else min(high, max(low, 64))
+                keys = automaton.joined([*wanted, *own_spelling], [*unwanted, known], low, high, budget)
+                if not keys.empty:
+                    found.append((keys, part))
+        return found
+
+    def _refuse(self, both: Both, keyword: str, why: str) -> NoReturn:
+        raise BadSchema(f"{self._schemas.where(max(both))}/{keyword} {why}")
+
+
+_ANY_NAME = Automaton((tuple((low, high, 0) for low, high in characters.ALL),), frozenset([0]))
+
+
+class _Members:
+    """The members of an object, in their order, then any others; those that may be missing may be missing."""
+
+    def __init__(
+        self, grammar: Grammar, kind: Object, entries: Sequence[tuple[Ref, bool]], extras: Sequence[Rule]
+    ) -> None:
+        self._grammar = grammar
+        self._entries = entries
+        self._extras = tuple(extras)
+        self._least = kind.least if kind.least > sum(required for _, required in entries) else 0
+        possible = None if extras else len(entries)
+        self._most = (
+            kind.most if possible is None or (kind.most is not None and kind.most < possible) else None
+        )
+        self._rules: dict[tuple[str, int, int, int], Ref] = {}
+
+    def first(self) -> Rule:
+        """What comes behind the brace."""
+        if any(required for _, required in self._entries) or self._least:
+            return self._one(0, 0, 0)
+        return Any((self._one(0, 0, 0), literal("}")))
+
+    def _one(self, at: int, known: int, all_: int) -> Rule:
+        """At least one more member, from this place on. `known` of those before are counted as different ones."""
+        if self._most is not None and all_ >= self._most:
+            return Any(())
+        key = ("one", at, known, all_)
+        if key not in self._rules:
+            self._rules[key] = self._grammar.name("o")
+            self._grammar.give(self._rules[key], self._choice(at, known, all_))
+        return self._rules[key]
+
+    def _choice(self, at: int, known: int, all_: int) -> Rule:
+        if at == len(self._entries):
+            # Names may repeat among the others: only the first is sure to be a new one.
+            fresh = at + 1
+            return Any(
+                tuple(Row((extra, self._after(fresh, *self._counted(known, all_)))) for extra in self._extras)
+            )
+        if at > len(self._entries):
+            counted = (known, self._counted(known, all_)[1])
+            return Any(tuple(Row((extra, self._after(at, *counted))) for extra in self._extras))
+        entry, required = self._entries[at]
+        this = Row((entry, self._after(at + 1, *self._counted(known, all_))))
+        return this if required else Any((this, self._one(at + 1, known, all_)))
+
+    def _counted(self, known: int, all_: int) -> tuple[int, int]:
+        """One more. What nobody asks for is not counted."""
+        return min(known + 1, self._least), 0 if self._most is None else all_ + 1
+
+    def _after(self, at: int, known: int, all_: int) -> Rule:
+        """The end, or a comma and more."""
+        key = ("after", at, known, all_)
+        if key not in self._rules:
+            name = self._rules[key] = self._grammar.name("o")
+            rules: list[Rule] = [Row((_NEXT, self._one(at, known, all_)))]
+            if known >= self._least and not any(required for _, required in self._entries[at:]):
+                rules.insert(0, Row((_SP, literal("}"))))
+            self._grammar.give(name, Any(tuple(rules)))
+        return self._rules[key]
+
+
+def _only(of: Automaton, state: int) -> tuple[int, int] | None:
+    """The one character that can come now, and where it leads."""
+    edges = of.edges[state]
+    return (edges[0][0], edges[0][2]) if len(edges) == 1 and edges[0][0] == edges[0][1] else None
+
+
+def _escaped(chars: characters.Set) -> list[str]:
+    """Of these characters, those that JSON writes in another way, as it does."""
+    found = [text for letter, text in _ESCAPES.items() if characters.both(chars, characters.of(letter))]
+    rare = characters.without(
+        characters.both(chars, characters.either(characters.CONTROLS, characters.of("\x7f"))),
+        characters.of("".join(_ESCAPES)),
+    )
+    if (
+        sum(high - low + 1 for low, high in rare) <= FEW
+    ):  # else a class that leaves something out: nobody wants them
+        found += [f"\\u{code:04x}" for low, high in rare for code in range(low, high + 1)]
+    return found
+
+
+def _json(word: str) -> str:
+    try:
+        word.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return json.dumps(word)
+    return json.dumps(word, ensure_ascii=False)

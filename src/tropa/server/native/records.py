@@ -55,12 +55,12 @@ class ChatRecord(Struct, omit_defaults=True):
     explain: Explanation | None = None
 
 
-class GenerateRecord(Struct, omit_defaults=True):
+class GenerateRecord(Struct, omit_defaults=True, kw_only=True):
     model: str
     created_at: str
     response: str
-    done: bool
     thinking: str = ""
+    done: bool
     done_reason: str = ""
     context: tuple[int, ...] | None = None
     total_duration: int = 0
@@ -98,25 +98,31 @@ def chat(model: str, event: Event, explain: bool = False) -> bytes:
 def generate(model: str, event: Event, explain: bool = False) -> bytes:
     """One record of a generate, without its newline."""
     match event:
-        case Piece(text=text, thinking=thinking, tool_calls=calls, logprobs=logprobs):
+        case Piece():
             record = GenerateRecord(
-                model, now_utc(), text, False, thinking, tool_calls=calls, logprobs=logprobs
+                model=model,
+                created_at=now_utc(),
+                response=event.text,
+                thinking=event.thinking,
+                done=False,
+                tool_calls=event.tool_calls,
+                logprobs=event.logprobs,
             )
-            return _encode(record)
         case End():
-            return _encode(
-                GenerateRecord(
-                    model,
-                    now_utc(),
-                    "",
-                    True,
-                    done_reason=event.reason,
-                    context=event.context,
-                    **metrics(event, explain),
-                )
+            record = GenerateRecord(
+                model=model,
+                created_at=now_utc(),
+                response="",
+                done=True,
+                done_reason=event.reason,
+                context=event.context,
+                **metrics(event, explain),
             )
         case Rendered():
-            return _encode(GenerateRecord(model, now_utc(), "", False, debug_info=debug_info(event)))
+            record = GenerateRecord(
+                model=model, created_at=now_utc(), response="", done=False, debug_info=debug_info(event)
+            )
+    return _encode(record)
 
 
 def metrics(end: End, explain: bool) -> dict[str, Any]:
@@ -207,13 +213,13 @@ class Collected:
         if not isinstance(self._last, End):
             return generate(model, self._last)
         record = GenerateRecord(
-            model,
-            now_utc(),
-            "".join(self._text),
-            True,
-            "".join(self._thinking),
-            self._last.reason,
-            self._last.context,
+            model=model,
+            created_at=now_utc(),
+            response="".join(self._text),
+            thinking="".join(self._thinking),
+            done=True,
+            done_reason=self._last.reason,
+            context=self._last.context,
             tool_calls=tuple(self._calls),
             logprobs=tuple(self._logprobs),
             **metrics(self._last, self._explain),

@@ -245,6 +245,21 @@ def test_ctrl_d_leaves_and_ctrl_c_drops_what_was_typed(model: Fake) -> None:
     assert messages(model) == [["whole"]]
 
 
+def test_ctrl_c_pressed_twice_does_not_leave(model: Fake) -> None:
+    class Impatient(Script):
+        """Presses Ctrl-C when the first text comes, and again when that is seen to."""
+
+        def tell(self, text: str, *, aside: bool = False) -> None:
+            super().tell(text)
+            if len(self.out) <= 2:
+                raise KeyboardInterrupt
+
+    script = Impatient("/?", "one", "/bye")
+    Session(Client(Host("127.0.0.1", model.port)), script, EMPTY).run()
+    assert script.out == [texts.GENERAL, "\n", "\n", "\n\n"]
+    assert messages(model) == [["one"]]
+
+
 def test_an_error_costs_only_its_turn(model: Fake) -> None:
     def busy_once(asked: Asked) -> Reply:
         return error("server busy", 503) if len(model.bodies("/api/chat")) == 1 else reply("ok")
@@ -332,6 +347,13 @@ def test_history_keeps_the_newest_for_the_user_only(tmp_path: Path) -> None:
     assert (len(entries), entries[0][:8], entries[-1][:8]) == (100, "line 50 ", "line 149")
     assert path.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in path.parent.iterdir()] == ["history"]
+
+
+def test_two_chats_share_a_history(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    for line in ("here", "there", "here again"):
+        history.remember(path, line)
+    assert history.read(path) == ["here", "there", "here again"]
 
 
 def test_a_user_without_a_home_has_no_history(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.fakeserver import Asked, Fake, Reply, as_json, lines
+from tests.cli.fakeserver import Asked, Fake, Reply, as_json, error, lines
 from tests.cli.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("pty"), reason="needs pseudo-terminals")
@@ -68,6 +68,17 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(model: Fake) -> None:
         assert terminal.status() == 0
     last = [each["content"] for each in model.bodies("/api/chat")[-1]["messages"]]
     assert last == ["one", "two"], "the question stays in the history, the half answer does not"
+
+
+def test_ctrl_c_in_a_pull_is_no_success(model: Fake) -> None:
+    """Else `tropa run m && ...` would go on without the model."""
+    model.replies["POST /api/show"] = error("model 'm' not found", 404)
+    model.replies["POST /api/pull"] = lines({"status": "pulling manifest"}, hold=True)
+    with Terminal("run", "m", "hi") as terminal:
+        terminal.expect("pulling manifest")
+        terminal.press(CTRL_C)
+        assert terminal.status() == 130
+    assert model.gone.wait(20)
 
 
 def test_what_was_typed_before_comes_back(model: Fake, home: Path) -> None:

@@ -40,16 +40,6 @@ class Wishes:
 
 
 def run(call: Call) -> int:
-    """Ctrl-C is a way to end an answer, not a failure."""
-    try:
-        return _run(call)
-    except KeyboardInterrupt:
-        if terminal.is_terminal(sys.stdout):
-            sys.stdout.write("\n")
-        return 0
-
-
-def _run(call: Call) -> int:
     wishes = wishes_of(call)
     words = call.args[1:]
     piped = terminal.piped_text()
@@ -58,14 +48,23 @@ def _run(call: Call) -> int:
     server = client()
     with server_running(server):
         info = _look_up(server, wishes.model, insecure=call.on("insecure"))
-        capabilities = info.get("capabilities") or ["completion"]
-        if "embedding" in capabilities and "completion" not in capabilities:
-            _embed(server, wishes, prompt)
-        elif interactive:
-            _chat(server, wishes, info)
-        else:
-            _generate(server, wishes, prompt, capabilities)
+        try:
+            _answer(server, wishes, info, None if interactive else prompt)
+        except KeyboardInterrupt:  # a way to end an answer, not a failure
+            if terminal.is_terminal(sys.stdout):
+                sys.stdout.write("\n")
     return 0
+
+
+def _answer(server: Client, wishes: Wishes, info: Json, prompt: str | None) -> None:
+    """The way of asking that suits the model. No prompt: a chat."""
+    capabilities = info.get("capabilities") or ["completion"]
+    if "embedding" in capabilities and "completion" not in capabilities:
+        _embed(server, wishes, prompt or "")
+    elif prompt is None:
+        _chat(server, wishes, info)
+    else:
+        _generate(server, wishes, prompt, capabilities)
 
 
 def wishes_of(call: Call) -> Wishes:

@@ -39,8 +39,7 @@ class Console:
         """`models` gives the names to complete; it is asked when Tab is pressed, and must be quick."""
         self._file = history.history_file()
         self._kept = not _refused()
-        self._entries = history.read(self._file) if self._kept else []
-        self._typed = _Typed(self._entries)
+        self._typed = _Typed(history.read(self._file) if self._kept else [])
         if editor := os.environ.get("OLLAMA_EDITOR", "").strip():
             os.environ["VISUAL"] = editor  # what the line editor asks first for Ctrl-G
         self._session = None if is_dumb_terminal() else self._editing(models)
@@ -68,8 +67,7 @@ class Console:
         else:
             line = self._session.prompt(prompt, placeholder=_placeholder(prompt))
         if remember:
-            self._entries = history.added(self._entries, line)
-            history.write(self._file, self._entries)
+            history.remember(self._file, line)
         return line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def tell(self, text: str, *, aside: bool = False) -> None:

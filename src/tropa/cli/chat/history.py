@@ -35,6 +35,11 @@ def added(entries: list[str], line: str) -> list[str]:
     return [*entries, line][-NEWEST:]
 
 
+def remember(path: Path | None, line: str) -> None:
+    """Adds to what is in the file by now: another chat may have written to it."""
+    write(path, added(read(path), line))
+
+
 def write(path: Path | None, entries: list[str]) -> None:
     """Replaces the file as a whole. A folder that can't be written to only costs the history."""
     if path is None:

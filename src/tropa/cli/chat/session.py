@@ -60,8 +60,19 @@ class Session:
         """
         self._warm(self._chat)
         self._replay()
-        while not isinstance(effect := self._next(), Bye):
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """One line and what comes of it. False if the user leaves."""
+        try:
+            effect = self._next()
+            if isinstance(effect, Bye):
+                return False
             self._do(effect)
+        except KeyboardInterrupt:  # pressed again while the first was seen to: no reason to leave
+            self._console.tell("\n")
+        return True
 
     def _next(self) -> Effect:
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import models
+from tests.support import models, tooltemplate
 from tests.support.places import short_folder
 from tests.support.scripted import scripted
 from tests.support.server import Server, serving
@@ -41,3 +41,19 @@ def embedder(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An embedding model: 128 numbers for each text."""
     server.create("embedder", models.bert(tmp_path_factory.mktemp("bert") / "bert.gguf"))
     return "embedder"
+
+
+@pytest.fixture(scope="module")
+def tooly(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that says nonsense, and whose template knows tools."""
+    path = tmp_path_factory.mktemp("tooly") / "tooly.gguf"
+    server.create("tooly", models.llama(path, template=tooltemplate.TOOLS))
+    return "tooly"
+
+
+@pytest.fixture(scope="module")
+def thinker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model that thinks, and never comes to an end with it."""
+    path = tmp_path_factory.mktemp("thinker") / "thinker.gguf"
+    server.create("thinker", models.llama(path, template=tooltemplate.THINKING))
+    return "thinker"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import anthropic
 import pytest
 from pydantic import BaseModel
 
-from tests.support import models, tooltemplate
 from tests.support.bundled import long_question, questions
 from tests.support.processes import until
 from tests.support.server import Server
@@ -46,34 +45,6 @@ TOOLS: Any = [
 class Mood(BaseModel):
     mood: Literal["good", "bad"]
     sure: bool
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def aclient(server: Server) -> AsyncIterator[anthropic.AsyncAnthropic]:
-    async with anthropic.AsyncAnthropic(base_url=server.url, api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def tooly(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that says nonsense, and whose template knows tools."""
-    path = tmp_path_factory.mktemp("tooly") / "tooly.gguf"
-    server.create("tooly", models.llama(path, template=tooltemplate.TOOLS))
-    return "tooly"
-
-
-@pytest.fixture(scope="module")
-def thinker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model that thinks, and never comes to an end with it."""
-    path = tmp_path_factory.mktemp("thinker") / "thinker.gguf"
-    server.create("thinker", models.llama(path, template=tooltemplate.THINKING))
-    return "thinker"
 
 
 def text_of(message: anthropic.types.Message) -> str:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from tropa import __version__
-from tropa.server import fields
+from tropa.server import fields, toolfields
 from tropa.server.dialectfields import ANTHROPIC, OPENAI
-from tropa.server.fields import Kind, ListOf, Object
+from tropa.server.fields import Kind, ListOf, Object, Schema
 from tropa.server.requests import BODIES
 from tropa.server.respond import encode_json, send_bytes
 
@@ -123,8 +123,12 @@ def schema(kind: Kind) -> Json:
     match kind:
         case Object():
             return {"type": ["object", "null"], "properties": {n: schema(k) for n, k in kind.fields.items()}}
+        case Schema():
+            return {"type": ["object", "null"], "properties": {n: schema(k) for n, k in kind.fields.items()}}
         case ListOf():
             return {"type": ["array", "null"], "items": schema(kind.item)}
+        case toolfields.tool:
+            return schema(toolfields.FIELDS)
         case _:
             return _KINDS.get(kind, {})
 

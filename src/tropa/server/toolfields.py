@@ -58,7 +58,7 @@ _PARAMETERS = Schema(
     {"type": string, "properties": _properties, "required": _NAMES}, "api.ToolFunctionParameters"
 )
 
-_FIELDS = Object(
+FIELDS = Object(
     {
         "type": string,
         "items": anything,
@@ -72,7 +72,7 @@ _FIELDS = Object(
 
 def tool(value: Any, path: str) -> dict[str, Any]:
     """There is one type of tool, so a tool that does not say is of that. Raises BadRequest."""
-    found = _FIELDS(value, path)
+    found = FIELDS(value, path)
     kind = found.get("type") or "function"
     if kind != "function":
         raise BadRequest(f'a tool is of type "{kind}": the only one is "function"')

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import ollama
 import pytest
 
 from tests.service.talking import GREEDY, chat, generate, prompted, rendered, user
@@ -81,6 +83,17 @@ def test_a_raw_prompt_has_its_own_marks(models: Server) -> None:
 @pytest.mark.parametrize("data", [mp3(20), wav(bytes(RATE), claim=0xFFFFFFFF)])
 def test_other_ways_to_write_a_sound(models: Server, model: str, data: bytes) -> None:
     assert chat(models, model, [user("What?", images=[packed(data)])]).text == "Yes"
+
+
+def test_the_official_client_sends_a_sound_as_an_image(models: Server, tmp_path: Path) -> None:
+    path = tmp_path / "speech.wav"
+    path.write_bytes(tone())
+    values: tuple[Path | bytes | str, ...] = (path, tone(), HALF)
+    with ollama.Client(host=models.url) as client:
+        for image in (ollama.Image(value=value) for value in values):
+            message = ollama.Message(role="user", content="What?", images=[image])
+            assert client.chat("jinja", [message]).message.content == "Yes"
+            assert client.generate("jinja", "What?", images=[image]).response == "Yes"
 
 
 def test_a_model_says_that_it_hears(models: Server) -> None:

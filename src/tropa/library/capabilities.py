@@ -35,10 +35,11 @@ def capabilities(
     found = list(listed)
     if header is not None:
         found.append(RERANK if header.reranks else EMBEDDING if header.embeds else COMPLETION)
-        everything = (header, *projectors)
+        beside = projectors[:1]  # an engine is started with one of them
         # A projector that says nothing of itself sees; one that hears and says nothing of seeing only hears.
-        sees = header.vision or any(each.vision or not each.audio for each in projectors)
-        found += [VISION] * sees + [AUDIO] * any(each.audio for each in everything)
+        sees = header.vision or any(each.vision or not each.audio for each in beside)
+        hears = header.audio or any(each.audio for each in beside)
+        found += [VISION] * sees + [AUDIO] * hears
         jinja = header.chat_template
         used = jinja_capabilities(jinja) if uses_jinja(template, jinja) else go_capabilities(template or "")
         found += [each for each in (TOOLS, INSERT, THINKING) if each in used]

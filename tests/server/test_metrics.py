@@ -13,10 +13,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.support import models
+from tests.support.debian import program
 from tests.support.places import short_folder
 from tests.support.processes import until
 from tests.support.server import Server, serving
-from tropa.server.metrics import BUCKETS, SECOND, Spread
+from tropa.runners.spread import BUCKETS, MOST_LABELS, SECOND, Spread
 
 Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
 CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "options": {"num_predict": 4}}
@@ -117,6 +118,91 @@ def test_what_clients_make_up_is_no_label(server: Server) -> None:
     assert not {"one", "two", "three", "propfind", "mkcol", "purge"} & {
         part for each in said for part in each.lower().split("/")
     }
+
+
+ENDLESS = {"model": "slow", "prompt": "Hi", "options": {"num_predict": -1, "temperature": 0}}
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/api/chat"])
+def test_an_answer_that_was_cut_off_counts_what_it_cost(server: Server, slow_model: Path, path: str) -> None:
+    """The engine tells its figures at the end, which never came."""
+    server.create("slow", slow_model)
+    said = {"messages": [{"role": "user", "content": "Hi"}]} if path == "/api/chat" else {}
+    with server.stream(path, **ENDLESS, **said) as records:
+        heard = [next(records) for _ in range(20)]
+    assert not heard[-1]["done"]
+    until(lambda: value(scraped(server), "tropa_http_answers_cut_total", route=path) == 1, "it has ended")
+    found = scraped(server)
+    assert 20 <= value(found, "tropa_generated_tokens_total", model="slow:latest") < 1000
+    assert value(found, "tropa_prompt_tokens_total", model="slow:latest") > 0
+    assert value(found, "tropa_generation_seconds_total", model="slow:latest") > 0
+    assert value(found, "tropa_prompt_seconds_total", model="slow:latest") > 0
+
+
+def test_who_gave_up_waiting_has_waited(slow_model: Path) -> None:
+    with short_folder() as folder, serving(folder, OLLAMA_NUM_PARALLEL="1", OLLAMA_MAX_QUEUE="1") as server:
+        server.create("slow", slow_model)
+        with server.asking("POST", "/api/generate", ENDLESS):
+            until(lambda: server.busy("slow:latest") == 1, "the slot is taken")
+            with server.asking("POST", "/api/generate", ENDLESS):
+                until(
+                    lambda: value(scraped(server), "tropa_runner_waiting", model="slow:latest") == 1,
+                    "it waits",
+                )
+                assert server.post("/api/generate", ENDLESS).status == 503
+            until(
+                lambda: value(scraped(server), "tropa_request_queue_seconds_count", model="slow:latest") == 1,
+                "it has given up",
+            )
+        found = scraped(server)
+        assert value(found, "tropa_request_queue_seconds_sum", model="slow:latest") > 0
+        assert value(found, "tropa_refused_requests_total", reason="queue-full") == 1
+        assert value(found, "tropa_refused_requests_total", reason="too-big") == 0
+
+
+def test_loads_and_unloads_are_counted_with_their_outcome_and_reason(slow_model: Path) -> None:
+    with short_folder() as folder, serving(folder, OLLAMA_MAX_LOADED_MODELS="1") as server:
+        server.create("slow", slow_model)
+        server.create("broken", slow_model, parameters={"num_ctx": 1 << 40})
+        for model in ("tiny", "slow", "tiny"):
+            assert server.post("/api/generate", model=model).status == 200
+        assert server.post("/api/generate", model="broken").status >= 400
+        (engine,) = [child for child in server.children() if "tiny" in " ".join(child.cmdline())]
+        engine.kill()
+        until(
+            lambda: value(scraped(server), "tropa_unloads_total", model="tiny:latest", reason="died"),
+            "it died",
+        )
+        assert server.post("/api/generate", model="tiny").status == 200
+        assert server.post("/api/generate", model="tiny", keep_alive=0).status == 200
+        expired = {"model": "tiny:latest", "reason": "expired"}
+        until(lambda: value(scraped(server), "tropa_unloads_total", **expired) == 1, "it was let go")
+        found = scraped(server)
+    assert value(found, "tropa_loads_total", model="tiny:latest", outcome="ready") == 3
+    assert value(found, "tropa_loads_total", model="slow:latest", outcome="ready") == 1
+    assert value(found, "tropa_model_load_seconds_count", model="tiny:latest") == 3
+    assert value(found, "tropa_model_load_seconds_sum", model="tiny:latest") > 0
+    assert value(found, "tropa_unloads_total", model="tiny:latest", reason="room") == 1
+    assert value(found, "tropa_unloads_total", model="slow:latest", reason="room") == 1
+
+
+def test_promtool_has_nothing_to_say_against_it(server: Server) -> None:
+    server.request("POST", "/api/chat", CHAT)
+    tool = program("prometheus", "usr/bin/promtool")
+    if tool is None:
+        pytest.skip("there is no Debian package of prometheus here, with its promtool")
+    text = server.get("/metrics").body
+    told = subprocess.run([tool, "check", "metrics"], input=text, capture_output=True, timeout=60)
+    assert (told.returncode, told.stderr) == (0, b"")
+
+
+def test_models_beyond_any_number_are_no_labels() -> None:
+    spread = Spread()
+    for number in range(2 * MOST_LABELS):
+        spread.add(f"model-{number}", SECOND)
+    rows = {label: buckets[-1][1] for label, buckets, _ in spread.rows()}
+    assert len(rows) == MOST_LABELS + 1
+    assert rows["other"] == MOST_LABELS
 
 
 def test_embeddings_count_their_tokens(server: Server, tmp_path: Path) -> None:

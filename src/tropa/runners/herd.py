@@ -21,6 +21,7 @@ import msgspec
 from tropa.errors import TropaError
 from tropa.gguf.memory import padded
 from tropa.runners import account
+from tropa.runners.chronicle import Chronicle
 from tropa.runners.errors import LoadFailed, RunnerDied
 from tropa.runners.loadable import Loadable
 from tropa.runners.runner import Runner
@@ -74,13 +75,15 @@ class Launcher(Protocol):
 class Slot:
     """A granted place in a runner. `context` is what this request may use, in tokens."""
 
-    def __init__(self, runner: Runner, context: int) -> None:
+    def __init__(self, runner: Runner, context: int, run: account.Run | None = None) -> None:
         self._runner = runner
         self.context = context
         self.slots = runner.launch.slots
         """Of the whole runner."""
         self.runner_context = padded(runner.launch.context)
         """What the engine would let it use: it rounds up what it was told."""
+        self.run = run or account.Run()
+        """What the work in it has cost so far."""
 
     def stream(self, path: str, body: Any) -> AsyncGenerator[bytes, None]:
         """See Runner.stream."""
@@ -108,6 +111,7 @@ class Herd:
         """`stall`: seconds that somebody waits for a runner's next byte after which it counts as hung (None:
         never)."""
         self.scheduler = scheduler
+        self.chronicle = Chronicle()
         self._launcher = launcher
         self._stall = stall
         self._numbers = itertools.count(1)
@@ -158,6 +162,7 @@ class Herd:
     async def slot(self, model: Loadable, client: str, want: Want) -> AsyncIterator[Slot]:
         """A slot of a runner for `model`; waits for it as long as it takes. Raises Refused."""
         if self._stopping:
+            self.chronicle.refused(actions.Refusal.SHUTDOWN)
             raise _shutting_down()
         number = next(self._numbers)
         asked = time.monotonic_ns()  # the loop's own time is a millisecond coarse
@@ -171,22 +176,25 @@ class Herd:
         except Refused:
             raise
         except BaseException:
+            account.current().waited(model.name, time.monotonic_ns() - asked, 0)
             if self._waiting.pop(number, None) is not None:
                 self._tell(events.Cancelled(self._now(), number))
             else:  # answered in the same moment: if it was a grant, the slot is free again
                 self._release(number)
             raise
+        run = account.Run()
         try:
             waited, loaded = self._waited(grant.runner, asked)
             account.current().granted(model.name, grant.runner, waited - loaded, loaded)
             try:
-                yield Slot(self._runner(grant.runner), grant.context)
+                yield Slot(self._runner(grant.runner), grant.context, run)
             except RunnerDied as exc:
                 self._notice_death(grant.runner)
                 if self._stopping:
                     raise _shutting_down() from exc
                 raise
         finally:
+            account.current().cut(run)
             self._release(number)
             self._count_use(grant.runner)
 
@@ -227,6 +235,7 @@ class Herd:
                 if not waiting.done():
                     waiting.set_result(action)
             case actions.Refuse(request=request, code=code, message=message):
+                self.chronicle.refused(code)
                 waiting = self._waiting.pop(request)
                 if not waiting.done():
                     waiting.set_exception(Refused(code, message))
@@ -234,10 +243,12 @@ class Herd:
                 log.info("loading %s: %s", action.name, action.why)
                 self._unload[action.runner] = asyncio.Event()
                 self._began[action.runner] = time.monotonic_ns()
+                self.chronicle.loading(action.runner, action.name)
                 life = asyncio.create_task(self._life(action, self._models[action.key]))
                 self._lives.add(life)
                 life.add_done_callback(self._lived)
-            case actions.Unload(runner=runner, why=why):
+            case actions.Unload(runner=runner, ending=ending, why=why):
+                self.chronicle.leaves(runner, ending)
                 log.info("unloading runner %d: %s", runner, why)
                 self._unload[runner].set()
             case actions.WakeAt(at=at):
@@ -326,16 +337,19 @@ class Herd:
             await self._launcher.release(load)
         except LoadFailed as exc:
             log.warning("loading %s failed: %s", load.name, exc)
+            self.chronicle.failed(number, out_of_memory=exc.out_of_memory)
             if exc.out_of_memory:
                 self._remember_more(load, model)
             await self._launcher.release(load)
             self._tell(events.LoadFailed(self._now(), number, str(exc), exc.out_of_memory))
         except Exception as exc:
+            self.chronicle.failed(number)
             self._tell(events.LoadFailed(self._now(), number, f"internal error: {exc}"))
             raise
         finally:
             del self._unload[number], self._began[number]
             self._ready.pop(number, None)
+            self.chronicle.gone(number)
             self._tell(events.Gone(self._now(), number))
 
     def _remember_more(self, load: actions.Load, model: Loadable) -> None:
@@ -373,6 +387,7 @@ class Herd:
         usage = next((usage for usage in measured if usage.runner == number), Usage(number, {}))
         self._launcher.remember(load, model, usage)
         self._ready[number] = time.monotonic_ns()
+        self.chronicle.ready(number)
         self._tell(
             events.Loaded(
                 self._now(), number, load.placement.context, load.placement.slots, usage.bytes, usage.mapped
@@ -391,6 +406,7 @@ class Herd:
             if exited in done:
                 reason = f"process ended ({runner.child.ending()})"
             log.error("runner %d (%s) died: %s", number, load.name, reason)
+            self.chronicle.leaves(number, None)
             self._tell(events.Died(self._now(), number, reason))
             if hung in done:
                 await runner.child.kill()

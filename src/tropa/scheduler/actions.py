@@ -62,6 +62,20 @@ class Load:
     why: str
 
 
+class Ending(StrEnum):
+    """Why a runner was ended; stable names for counts and tests."""
+
+    ROOM = "room"
+    """Another model needs its place."""
+    RELOAD = "reload"
+    """Its own model is to be loaded differently."""
+    EXPIRED = "expired"
+    """Idle for as long as it was to be kept, which may be not at all."""
+    UNWANTED = "unwanted"
+    """While it was loading, all who waited for it left."""
+    SHUTDOWN = "shutdown"
+
+
 @dataclass(frozen=True, slots=True)
 class Unload:
     """End a runner: it is idle, or its load is wanted by nobody, or the server stops. Answer with Gone.
@@ -70,6 +84,7 @@ class Unload:
     """
 
     runner: int
+    ending: Ending
     why: str
 
 

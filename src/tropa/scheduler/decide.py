@@ -15,7 +15,7 @@ import heapq
 import math
 
 from tropa.scheduler import texts
-from tropa.scheduler.actions import Action, Measure, Refusal, Refuse, WakeAt
+from tropa.scheduler.actions import Action, Ending, Measure, Refusal, Refuse, WakeAt
 from tropa.scheduler.asks import alone
 from tropa.scheduler.events import Asked
 from tropa.scheduler.machine import CPU
@@ -46,7 +46,7 @@ def settle(state: State) -> tuple[list[Action], dict[str, Intent] | None]:
     for model in list(state.touched.values()):
         runner = model.runner
         if runner is not None and runner.phase is Phase.LOADING and not model.now:
-            unload(state, runner, "nobody waits for it any more", out)
+            unload(state, runner, Ending.UNWANTED, "nobody waits for it any more", out)
     for model in state.touched.values():
         grant_all(state, model, out)
     if state.room_came:
@@ -178,7 +178,8 @@ def _clear_the_way(state: State, failed: Runner, out: list[Action]) -> None:
     for other in list(state.runners.values()):
         idle = other.phase is Phase.READY and not state.has_work(other)
         if idle and not other.pinned and where & set(other.placement.promised):
-            unload(state, other, f"to make room: {failed.name} ran out of memory while loading", out)
+            why = f"to make room: {failed.name} ran out of memory while loading"
+            unload(state, other, Ending.ROOM, why, out)
 
 
 def _stop(state: State, out: list[Action]) -> None:
@@ -187,7 +188,7 @@ def _stop(state: State, out: list[Action]) -> None:
         out.append(Refuse(request.id, Refusal.SHUTDOWN, texts.STOPPING))
     for runner in list(state.runners.values()):
         if runner.phase is not Phase.LEAVING:
-            unload(state, runner, texts.STOPPING, out)
+            unload(state, runner, Ending.SHUTDOWN, texts.STOPPING, out)
     state.line.clear()
     state.line_dirty = False
 
@@ -196,7 +197,7 @@ def _let_go_if_unkept(state: State, model: Model, out: list[Action]) -> None:
     """keep_alive 0: unloaded as soon as idle."""
     runner = model.runner
     if runner is not None and runner.idle and runner.duration <= 0 and not state.has_work(runner):
-        unload(state, runner, "not kept (keep_alive 0)", out)
+        unload(state, runner, Ending.EXPIRED, "not kept (keep_alive 0)", out)
     state.forget_if_unused(model)
 
 
@@ -219,7 +220,7 @@ def _expire(state: State, out: list[Action]) -> None:
                 heapq.heappush(state.timers, (runner.timer, number))
         else:
             model = state.models[runner.key]
-            unload(state, runner, "not needed for as long as it is kept", out)
+            unload(state, runner, Ending.EXPIRED, "not needed for as long as it is kept", out)
             state.forget_if_unused(model)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tropa.scheduler.actions import Action, Explain, Grant, Snapshot, Unload
+from tropa.scheduler.actions import Action, Ending, Explain, Grant, Snapshot, Unload
 from tropa.scheduler.model import Model
 from tropa.scheduler.runner import Phase, Runner
 from tropa.scheduler.state import State
 
 
-def unload(state: State, runner: Runner, why: str, out: list[Action]) -> None:
+def unload(state: State, runner: Runner, ending: Ending, why: str, out: list[Action]) -> None:
     """End an idle or loading runner. (On shutdown also a busy one: then nobody is left to drain for.)"""
     if state.policy.snapshot and runner.phase is Phase.READY and runner.served and not state.stopping:
         out.append(Snapshot(runner.id))
     state.lose(runner, why)
-    out.append(Unload(runner.id, why))
+    out.append(Unload(runner.id, ending, why))
 
 
 def drain(state: State, runner: Runner, for_key: str, out: list[Action]) -> None:

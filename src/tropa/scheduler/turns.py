@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tropa.scheduler import texts
-from tropa.scheduler.actions import Action, Explain, Fit, Load, Measure, Placement, Refusal, Refuse
+from tropa.scheduler.actions import Action, Ending, Explain, Fit, Load, Measure, Placement, Refusal, Refuse
 from tropa.scheduler.asks import alone, beside, no_worse_than
 from tropa.scheduler.ledger import Room, add, holds, lesser, take
 from tropa.scheduler.model import Model
@@ -269,7 +269,9 @@ class Pass:
             return
         drained = runner.draining_for is not None
         if runner.idle and (drained or (farewell.come and not self.state.has_work(runner))):
-            unload(self.state, runner, f"to make room for {self.state.named(farewell.for_key)}", self.out)
+            ending = Ending.RELOAD if farewell.for_key == runner.key else Ending.ROOM
+            why = f"to make room for {self.state.named(farewell.for_key)}"
+            unload(self.state, runner, ending, why, self.out)
         elif farewell.come:
             drain(self.state, runner, farewell.for_key, self.out)
 

@@ -52,7 +52,7 @@ def application(
     """Everything that answers HTTP. With `keys`, to those who show one."""
     library = service.models.library
     transfers = transfers or transfer.Transfers(library)
-    metrics = Metrics(service.herd.view, lambda: answered.open)
+    metrics = Metrics(service.herd.view, service.herd.chronicle, lambda: answered.open)
 
     def models(handler: Callable[..., Awaitable[None]]) -> Endpoint:
         return partial(handler, library)

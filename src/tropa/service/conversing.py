@@ -55,6 +55,7 @@ async def converse(
                     else:
                         begun = True
                         counts = clock.counts(event.timings)
+                        slot.run.entered = True
                         yield End(event.reason, counts, dropped=dropped, stopped_by=event.stop)
             return
         except ContextExceeded as exc:

@@ -174,6 +174,7 @@ class Tally:
     record."""
 
     def __init__(self, slot: Slot, *, aloud: bool = False) -> None:
+        self._run = slot.run
         self._context = slot.context
         self._held = slot.context < slot.runner_context
         self._begun = self._prompted = time.monotonic()
@@ -186,6 +187,7 @@ class Tally:
     def prompt(self, progress: Progress) -> None:
         """Take in the prompt's length. Raises ContextExceeded before the first token is generated."""
         self.prompt_tokens = progress.total
+        self._run.prompt(progress.total, progress.cache, progress.processed)
         self._cached = progress.cache
         self._prompted = time.monotonic()
         if self._held and progress.total >= self._context:
@@ -193,6 +195,7 @@ class Tally:
 
     def spent(self, timings: Timings | None) -> bool:
         """Whether there is no room for another token."""
+        self._run.tokens += 1
         if timings is None or not self.aloud:
             return False
         self.timings = timings

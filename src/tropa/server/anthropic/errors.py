@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from tropa.server.dialect import Dialect, status_for, text_for
+from tropa.server.reading import BadField
 
 _TYPES = {
     400: "invalid_request_error",
@@ -20,14 +22,28 @@ _TYPES = {
 }
 
 
-def described(status: int, message: str) -> dict[str, Any]:
+class NoThreads(BadField):
+    """The server shall keep the conversation. Helpers of the official client ask for that first, and on this very
+    refusal go on with the whole conversation in each request."""
+
+    code = "no-threads"
+    details: Mapping[str, object] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "is not supported: this server keeps no conversations; send all messages")
+
+
+def described(status: int, message: str, error: Exception) -> dict[str, Any]:
     """The object that says `error`."""
-    return {"type": "error", "error": {"type": _TYPES.get(status, "api_error"), "message": message}}
+    inner: dict[str, Any] = {"type": _TYPES.get(status, "api_error"), "message": message}
+    if isinstance(error, NoThreads):
+        inner["details"] = error.details
+    return {"type": "error", "error": inner}
 
 
 def envelope(status: int, message: str, error: Exception, ident: str) -> bytes:
     """A whole body."""
-    return msgspec.json.encode(described(status, message) | {"request_id": ident})
+    return msgspec.json.encode(described(status, message, error) | {"request_id": ident})
 
 
 ANTHROPIC = Dialect(envelope, b"request-id")
@@ -35,5 +51,5 @@ ANTHROPIC = Dialect(envelope, b"request-id")
 
 def frame(error: Exception) -> bytes:
     """An error in the middle of a stream."""
-    told = described(status_for(error), text_for(error, begun=True))
+    told = described(status_for(error), text_for(error, begun=True), error)
     return b"event: error\ndata: " + msgspec.json.encode(told) + b"\n\n"

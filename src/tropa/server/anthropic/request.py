@@ -7,6 +7,7 @@ from typing import Any, Literal
 from starlette.types import Scope
 
 from tropa.server.anthropic.content import conversation
+from tropa.server.anthropic.errors import NoThreads
 from tropa.server.anthropic.known import told
 from tropa.server.native.inference import client_of
 from tropa.server.reading import BadField, Fields
@@ -31,9 +32,8 @@ def asked(service: Service, fields: Fields, scope: Scope, *, counting: bool = Fa
     """Raises BadField. `counting`: only what the prompt is made of is looked at."""
     fields.required_text("model")
     fields.refuse(_REFUSED)
-    thread = fields.object("thread")
-    if thread and thread.text("type") != "create":
-        raise BadField(fields.at("thread"), "is not supported: this server keeps no conversations")
+    if fields.object("thread"):
+        raise NoThreads(fields.at("thread"))
     options: dict[str, Any] = dict(fields.mapping("options") or {})
     if not counting:
         _sampling(fields, options)

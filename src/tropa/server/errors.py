@@ -35,6 +35,7 @@ from tropa.server.body import BadRequest
 from tropa.server.intake import TooLarge, TooMuch, TooSlow
 from tropa.server.keys import OpenToAll, Unauthorized
 from tropa.server.listener import CannotListen
+from tropa.server.openai.responses.errors import ResponseNotFound
 from tropa.service.embed import BadEmbedding
 from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NotCapable
 from tropa.settings import BadSettings
@@ -63,6 +64,7 @@ STATUS: dict[type[TropaError], int] = {
     CloudDisabled: 403,
     ModelNotFound: 404,
     BlobNotFound: 404,
+    ResponseNotFound: 404,
     BadOption: 500,
     BadFormat: 500,
     BadSchema: 400,

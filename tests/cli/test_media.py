@@ -24,6 +24,7 @@ PNG = base64.b64decode(picture())
 JPEG = b"\xff\xd8\xff\xe0 and so on"
 WEBP = b"RIFF\x04\0\0\0WEBPVP8 "
 WAV = b"RIFF\x04\0\0\0WAVEfmt "
+MP3 = b"\xff\xfb\x90\x64 and so on"
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Path:
         "it's.webp": WEBP,
         "été.jpeg": JPEG,
         "s.wav": WAV,
+        "m.mp3": MP3,
         "a.png.bak": b"",
         "notes.png": b"no picture",
         "empty.png": b"",
@@ -74,6 +76,7 @@ def named(text: str) -> list[str]:
         ("./it's.webp hm", "hm", ["./it's.webp"]),
         ("./a.png ./s.wav both", "both", ["./a.png", "./s.wav"]),
         ("./a.png and\n./s.wav", "and", ["./a.png", "./s.wav"]),
+        ("what is said in ./m.mp3?", "what is said in ?", ["./m.mp3"]),
         ("one ./a.png two ./a.png", "one two", ["./a.png", "./a.png"]),
         ("../pictures/a.png up", "up", ["../pictures/a.png"]),
         ("use /dev and ./a.png", "use /dev and", ["./a.png"]),
@@ -148,7 +151,11 @@ def test_what_stays_text_is_said() -> None:
 @pytest.mark.parametrize(
     ("text", "takes", "message"),
     [
-        ("./notes.png", BOTH, "invalid file type: './notes.png' is no JPEG, PNG, WebP or WAV file"),
+        (
+            "./notes.png",
+            BOTH,
+            "invalid file type: './notes.png' is no JPEG, PNG, WebP, WAV, MP3 or FLAC file",
+        ),
         ("./empty.png", BOTH, "invalid file type: './empty.png' is an empty file"),
         ("'./really a sound.png'", {IMAGE}, "'./really a sound.png' is audio: model \"m\" takes no audio"),
     ],
@@ -206,7 +213,9 @@ def test_run_sends_what_the_prompt_names(tropa: Run, seeing: Fake) -> None:
 def test_run_asks_nothing_if_a_file_cannot_be_sent(tropa: Run, seeing: Fake) -> None:
     shown = tropa("run", "m", "./notes.png")
     assert (shown.status, shown.out) == (1, "")
-    assert shown.err == "Error: invalid file type: './notes.png' is no JPEG, PNG, WebP or WAV file\n"
+    assert (
+        shown.err == "Error: invalid file type: './notes.png' is no JPEG, PNG, WebP, WAV, MP3 or FLAC file\n"
+    )
     assert seeing.bodies("/api/generate") == []
 
 
@@ -281,7 +290,8 @@ def test_tab_in_a_path(here: Path, home: Path) -> None:
     (here / "folder").mkdir()
     (here / ".hidden").mkdir()
     assert [*paths("./")] == [
-        *(r"./a.png", r"./b\ c\ \(1\).JPG", "./empty.png", "./folder/", r"./it\'s.webp", "./notes.png"),
+        *(r"./a.png", r"./b\ c\ \(1\).JPG", "./empty.png", "./folder/", r"./it\'s.webp", "./m.mp3"),
+        "./notes.png",
         *(r"./really\ a\ sound.png", "./s.wav", "./été.jpeg"),
     ]
     assert [*paths(r"./b\ c")] == [r"./b\ c\ \(1\).JPG"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.terminal import Terminal
+from tests.support.ear import ear, tone
 from tests.support.models import llama
 from tests.support.places import short_folder
 from tests.support.projector import picture, projector
@@ -22,14 +23,18 @@ ENTER, CTRL_D = "\r", "\x04"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """With the models `eye` and `blind`: the same random weights, with a projector and without."""
+    """With the models `eye`, `ear` and `blind`: the same random weights, with a projector and without."""
     with short_folder() as folder, serving(folder, TROPA_STATE=str(folder / "state")) as server:
         weights = llama(folder / "m.gguf", width=WIDTH, seed=3)
-        eye = projector(folder / "mmproj.gguf", WIDTH)
-        files = {each.name: server.upload(each) for each in (weights, eye)}
+        projectors = {
+            "eye": [projector(folder / "eye.gguf", WIDTH)],
+            "ear": [ear(folder / "ear.gguf", WIDTH)],
+            "blind": [],
+        }
         parameters = {"temperature": 0, "num_predict": 12}
-        for name, given in (("eye", files), ("blind", {"m.gguf": files["m.gguf"]})):
-            answer = server.post("/api/create", model=name, files=given, parameters=parameters)
+        for name, more in projectors.items():
+            files = {each.name: server.upload(each) for each in (weights, *more)}
+            answer = server.post("/api/create", model=name, files=files, parameters=parameters)
             assert answer.lines[-1] == {"status": "success"}, answer.lines
         yield server
 
@@ -38,6 +43,7 @@ def server() -> Iterator[Server]:
 def here(server: Server, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "red one.png").write_bytes(base64.b64decode(picture()))
     (tmp_path / "blue.png").write_bytes(base64.b64decode(picture(0, 0, 250)))
+    (tmp_path / "a note.wav").write_bytes(tone())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{server.port}")
     return tmp_path
@@ -69,6 +75,15 @@ def test_a_model_without_a_projector_says_so_and_answers() -> None:
     answer, with_text = asked("blind", "what is ./blue.png")
     assert answer.startswith("model \"blind\" takes no images, left in the text: './blue.png'\r\n")
     assert with_text > asked("blind", "what is")[1]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_sound_is_heard() -> None:
+    answer, with_sound = asked("ear", "what is './a note.wav'?")
+    assert answer.startswith("Added audio './a note.wav'\r\n")
+    assert with_sound > asked("ear", "what is ?")[1]
+    answer, _ = asked("ear", "what is ./blue.png?")
+    assert answer.startswith("model \"ear\" takes no images, left in the text: './blue.png'\r\n")
 
 
 def test_a_chat_about_a_picture(here: Path) -> None:

@@ -21,7 +21,10 @@ IMAGE, AUDIO = "image", "audio"
 LARGEST = 100 << 20
 """Bytes of one file."""
 
-KINDS = {".jpg": IMAGE, ".jpeg": IMAGE, ".png": IMAGE, ".webp": IMAGE, ".wav": AUDIO}
+KINDS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp"), IMAGE),
+    **dict.fromkeys((".wav", ".mp3", ".flac"), AUDIO),
+}
 """By the end of the name, in small letters."""
 
 _NOUNS = {IMAGE: "images", AUDIO: "audio"}
@@ -30,7 +33,7 @@ _BEGINS = re.compile(
     r"(?<![A-Za-z0-9_./~\\-])"  # not in the middle of a word, nor of a path
     r"(?:file://(?:localhost)?(?=/)|[A-Za-z]:[\\/]|~[A-Za-z0-9_.-]*[\\/]|\.{0,2}(?!//)[\\/])"
 )
-_ENDS = re.compile(r"\.(?:jpe?g|png|webp|wav)(?![A-Za-z0-9_-]|\.[A-Za-z0-9])", re.IGNORECASE)
+_ENDS = re.compile(r"\.(?:jpe?g|png|webp|wav|mp3|flac)(?![A-Za-z0-9_-]|\.[A-Za-z0-9])", re.IGNORECASE)
 _BLANK = re.compile(r"(?<!\\)[ \t]")
 _LONGEST = 4096  # characters of a path
 _TRIES = 8  # ends to look at from one beginning, since plain blanks may be part of a name
@@ -219,7 +222,7 @@ def _read(path: str) -> tuple[bytes, str]:
         raise MediaError(f"'{path}' is too large: at most {LARGEST >> 20} MB can be sent")
     kind = _sniffed(data)
     if not kind:
-        what = "an empty file" if not data else "no JPEG, PNG, WebP or WAV file"
+        what = "an empty file" if not data else "no JPEG, PNG, WebP, WAV, MP3 or FLAC file"
         raise MediaError(f"invalid file type: '{path}' is {what}")
     return data, kind
 
@@ -229,4 +232,6 @@ def _sniffed(data: bytes) -> str:
         return IMAGE
     if data.startswith(b"RIFF"):
         return {b"WEBP": IMAGE, b"WAVE": AUDIO}.get(data[8:12], "")
+    if data.startswith((b"ID3", b"fLaC")) or (data[:1] == b"\xff" and b"\xe0" <= data[1:2] < b"\xfe"):
+        return AUDIO  # an MP3 may begin with its first frame; \xff\xfe begins texts
     return ""

@@ -19,8 +19,9 @@ Use \"\"\" to begin and to end a message of several lines.
 """
 
 FILES = """\
-Write the path of a .jpg, .png or .webp image (or a .wav sound, for a model that hears) into a message to send
-the file with it: "What is in ./photo.png?" Tab completes paths, and a file may be dropped on the terminal.
+Write the path of an image (.jpg .png .webp) or, for a model that hears, of a sound (.wav .mp3 .flac) into a
+message to send the file with it: "What is in ./photo.png?" Tab completes paths, and a file may be dropped on
+the terminal.
 
 """
 

@@ -21,6 +21,7 @@ HOSTS = [  # cli.md §9.1
     ("[::1]", "http://[::1]:11434"),
     ("[::1]:1234", "http://[::1]:1234"),
     ("http://1.2.3.4", "http://1.2.3.4:80"),
+    ("HTTPS://1.2.3.4", "https://1.2.3.4:443"),
     ("http://1.2.3.4:1234", "http://1.2.3.4:1234"),
     ("https://example.com", "https://example.com:443"),
     ("https://example.com/ollama", "https://example.com:443/ollama"),

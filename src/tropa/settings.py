@@ -134,7 +134,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 def parse_host(text: str) -> Host:
     """`OLLAMA_HOST` in all its forms. A port out of range falls back to the scheme's default, as clients expect."""
     scheme, separator, rest = text.rpartition("://")
-    scheme = scheme if separator else "http"
+    scheme = scheme.lower() if separator else "http"
     if scheme not in ("http", "https"):
         raise ValueError("expected an address like 127.0.0.1:11434 or http://host:port")
     port = {"http": 80, "https": 443}[scheme] if separator else DEFAULT_PORT

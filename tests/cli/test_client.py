@@ -6,12 +6,16 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.fakeserver import Fake, Reply, error, lines
+from tests.registry.web import Reply as WebReply
+from tests.registry.web import Web
+from tests.support.certificate import self_signed
 from tropa.client.client import Client
 from tropa.client.errors import BadReply, CannotConnect, ConnectionLost, NoSuchRoute, ServerError
 from tropa.client.lines import Lines, LineTooLong
@@ -206,3 +210,21 @@ def test_an_upload_that_is_refused_early_still_tells_why(raw: tuple[int, list[by
     blocks = (b"x" * (1 << 20) for _ in range(64))
     with pytest.raises((ServerError, ConnectionLost)):
         Client(Host("127.0.0.1", port)).upload("d", blocks, 64 << 20)
+
+
+def test_a_server_without_tls_is_not_asked_with_it(fake: Fake) -> None:
+    with pytest.raises(CannotConnect, match=r"is it http, not https\?"):
+        Client(Host("127.0.0.1", fake.port, "https")).get("/x")
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    with (
+        Web(lambda _: WebReply(), self_signed(tmp_path / "both.pem")) as web,
+        pytest.raises(CannotConnect, match="its certificate is not trusted: self-signed certificate"),
+    ):
+        Client(Host("127.0.0.1", int(web.host.partition(":")[2]), "https")).get("/x")
+
+
+def test_the_usual_address_is_not_repeated() -> None:
+    assert CannotConnect(Host().url, "", refused=True).hint is None
+    assert "http://[::1]:5" in (CannotConnect(Host("::1", 5).url, "", refused=True).hint or "")

@@ -123,8 +123,9 @@ def test_a_command_without_a_server(run: Run, nobody: str) -> None:
     for words in (["ps"], ["list"], ["ls"], ["show", "m"], ["stop", "m"], ["rm", "m"], ["cp", "a", "b"]):
         transcript = run(*words)
         assert (transcript.status, transcript.out) == (1, "")
-        assert (
-            transcript.err == "Error: could not connect to tropa server, run 'tropa serve' to start it\n"
+        assert transcript.err == (
+            "Error: could not connect to tropa server, run 'tropa serve' to start it\n"
+            f"Nobody listens at http://{nobody}, where OLLAMA_HOST says\n"
         ), words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl  # http.client has it already
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
@@ -216,6 +217,10 @@ def _error_text(body: bytes) -> str:
 
 def _reason(error: Exception) -> str:
     match error:
+        case ssl.SSLCertVerificationError(verify_message=str(text)):
+            return f"its certificate is not trusted: {text}"
+        case ssl.SSLError():
+            return f"it does not speak TLS as we do; is it http, not https? ({error.reason})"
         case TimeoutError():
             return "no answer in time"
         case http.client.IncompleteRead() | http.client.RemoteDisconnected() | ConnectionResetError():

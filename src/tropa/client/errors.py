@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tropa.errors import TropaError
+from tropa.settings import Host
 
 
 class ClientError(TropaError):
@@ -12,15 +13,18 @@ class ClientError(TropaError):
 
 
 class CannotConnect(ClientError):
-    """Nobody took the connection. `refused`: the machine answered that nothing listens there."""
+    """Nobody took the connection. `refused`: the machine answered that nothing listens there. The text for that is
+    the one that scripts know, so an address that isn't the usual one comes after it."""
 
     code = "cannot-connect"
 
     def __init__(self, url: str, reason: str, *, refused: bool) -> None:
         text = "could not connect to tropa server"
-        super().__init__(
-            f"{text}, run 'tropa serve' to start it" if refused else f"{text} at {url}: {reason}"
-        )
+        if refused:
+            where = f"nobody listens at {url}, where OLLAMA_HOST says" if url != Host().url else None
+            super().__init__(f"{text}, run 'tropa serve' to start it", hint=where)
+        else:
+            super().__init__(f"{text} at {url}: {reason}")
         self.refused = refused
 
 

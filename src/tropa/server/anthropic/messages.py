@@ -53,7 +53,7 @@ def estimate(ask: ChatAsk) -> int:
 async def count_tokens(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """How many tokens a request's prompt has, counted by the model's own template and vocabulary: this loads it."""
     fields = read(await unpacked(scope, receive))
+    explain = wanted(scope, fields.flag("explain"))
     ask = asked(service, fields, scope, counting=True)
     tokens = await while_connected(receive, service.count(ask))
-    explain = wanted(scope, fields.flag("explain"))
     await send_json(send, {"input_tokens": tokens} | told(explain), content_type=JSON)

@@ -20,7 +20,7 @@ RUN_BY_SERVERS = ("web_search", "web_fetch", "code_execution", "tool_search", "m
 """What kinds of tools that Anthropic's servers run begin with. Others of its own, such as `bash`, the client runs."""
 _TOOLSETS = ("browser_toolset", "computer_toolset")
 _ENABLED = ("enabled", "adaptive", "between_tools")
-_REFUSED = {
+REFUSED = {
     "mcp_servers": "is not supported: this server calls no others; give the tools in 'tools'",
     "container": "is not supported: this server runs no containers",
     "compaction": "is not supported: this server sums up no conversations",
@@ -31,7 +31,7 @@ _REFUSED = {
 def asked(service: Service, fields: Fields, scope: Scope, *, counting: bool = False) -> ChatAsk:
     """Raises BadField. `counting`: only what the prompt is made of is looked at."""
     fields.required_text("model")
-    fields.refuse(_REFUSED)
+    fields.refuse(REFUSED)
     if fields.object("thread"):
         raise NoThreads(fields.at("thread"))
     options: dict[str, Any] = dict(fields.mapping("options") or {})

@@ -32,6 +32,7 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
             fields.at("encoding_format"),
             f"Invalid value for 'encoding_format' = {encoding[:80]}. Supported values: ['float', 'base64'].",
         )
+    explain = wanted(scope, fields.flag("explain"))
     ask = EmbedAsk(
         model=fields.required_text("model"),
         client=client_of(scope),
@@ -45,6 +46,11 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
         done = await while_connected(receive, service.embed(ask))
     except ModelNotFound as exc:
         raise ModelNotFound(ask.model, f'model "{ask.model}" not found, try pulling it first') from exc
+    asked = ask.dimensions
+    if done.vectors and asked > len(done.vectors[0]):
+        raise BadField(
+            fields.at("dimensions"), f"is {asked}: this model's vectors have {len(done.vectors[0])}"
+        )
     written = _base64 if encoding.lower() == "base64" else _as_it_is
     answer: dict[str, Any] = {
         "object": "list",
@@ -57,7 +63,7 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
     }
     if any(done.truncated):
         answer["truncated_tokens"] = list(done.truncated)  # beyond the dialect: nothing is cut in silence
-    answer |= told(wanted(scope, fields.flag("explain")))
+    answer |= told(explain)
     await send_json(send, answer, content_type=JSON)
 
 

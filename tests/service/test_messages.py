@@ -12,7 +12,7 @@ from tropa.library.library import Library
 from tropa.library.model import Message, Model
 from tropa.service.constraint import check_think, effective, schema, told
 from tropa.service.errors import BadFormat, InvalidRequest, NotCapable
-from tropa.service.messages import as_openai, conversation
+from tropa.service.messages import as_openai, conversation, in_dialect
 
 USER: Mapping[str, Any] = {"role": "user", "content": "Hi"}
 
@@ -62,12 +62,64 @@ def test_tool_calls_get_their_arguments_as_text() -> None:
     first, second = said["tool_calls"]
     assert (first["id"], first["type"], first["function"]["name"]) == ("x", "function", "f")
     assert json.loads(first["function"]["arguments"]) == {"ort": "Köln"}
-    assert (second["id"], second["function"]) == ("call_1", {"name": "g", "arguments": "{}"})
+    assert second["function"] == {"name": "g", "arguments": "{}"}
 
 
 def test_an_answer_of_a_tool_names_it() -> None:
     said = as_openai({"role": "tool", "content": "4", "tool_name": "add", "tool_call_id": "x"})
     assert said == {"role": "tool", "content": "4", "name": "add", "tool_call_id": "x"}
+
+
+def called(*names: str, **fields: Any) -> dict[str, Any]:
+    return {"role": "assistant", "tool_calls": [{"function": {"name": name}, **fields} for name in names]}
+
+
+def answered(text: str, **fields: str) -> dict[str, str]:
+    return {"role": "tool", "content": text, **fields}
+
+
+def links(*messages: Any) -> list[tuple[str, str]]:
+    """Of each call its name and id; of each answer its text and the id that it is for."""
+    found = []
+    for message in in_dialect(messages):
+        found += [(call["function"]["name"], call["id"]) for call in message.get("tool_calls", ())]
+        if message["role"] == "tool":
+            found.append((message["content"], message["tool_call_id"]))
+    return found
+
+
+def test_calls_and_answers_without_ids_are_linked_by_name_and_order() -> None:
+    first, second, third = "call00001", "call00002", "call00003"
+    assert all(len(each) == 9 and each.isalnum() for each in (first, second)), (
+        "as Mistral's templates want them"
+    )
+    told = links(
+        called("f", "g"), answered("of g", tool_name="g"), answered("of f"), called("f"), answered("again")
+    )
+    assert told == [
+        *[("f", first), ("g", second), ("of g", second), ("of f", first)],
+        *[("f", third), ("again", third)],
+    ]
+
+
+def test_ids_of_the_client_are_kept() -> None:
+    assert links(called("f", id="x"), answered("1")) == [("f", "x"), ("1", "x")]
+    assert links(called("f", id="x"), answered("1", tool_call_id="y")) == [("f", "x"), ("1", "y")]
+    both = called("f", "f")
+    both["tool_calls"][1]["id"] = "b"
+    assert links(both, answered("1", tool_call_id="b"), answered("2"))[2:] == [("1", "b"), ("2", "call00001")]
+
+
+def test_an_answer_to_no_call_has_an_id_too() -> None:
+    ((_, ident),) = links(answered("1"))
+    assert len(ident) == 9
+    assert links(called("f"), answered("1", tool_name="g"))[1] == ("1", "call00002")
+
+
+def test_an_answer_without_a_name_gets_that_of_its_call() -> None:
+    _, answer = in_dialect([called("f"), answered("1")])
+    assert answer["name"] == "f"
+    assert "name" not in in_dialect([answered("1")])[0]
 
 
 def test_thinking_goes_back_under_the_engines_name() -> None:

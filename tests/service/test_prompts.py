@@ -21,6 +21,14 @@ TURNS = (
 )
 FILL = "{{ if .Suffix }}<PRE>{{ .Prompt }}<SUF>{{ .Suffix }}<go>{{ else }}{{ .Prompt }}{{ end }}"
 TOOLS = "{% if tools %}{% for tool_call in tools %}{{ tool_call }}{% endfor %}{% endif %}" + JINJA
+IDS = (
+    "{% macro nine(id) %}{% if id is not defined or id | length != 9 %}{{ raise_exception('nine') }}{% endif %}"
+    "{{ id }}{% endmacro %}{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}"
+    "{% if m.tool_calls %}{% for c in m.tool_calls %}[{{ nine(c.id) }} calls {{ c.function.name }}]{% endfor %}"
+    "{% elif m.role == 'tool' %}[{{ nine(m.tool_call_id) }} gave {{ m.content }}]"
+    "{% else %}{{ m.content }}{% endif %}{% endfor %}>"
+)
+"""As Mistral's templates have it."""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +38,8 @@ def models(server: Server) -> Server:
         bare = scripted(folder / "bare.gguf", {"<go>": ["Yes"]})
         without = scripted(folder / "without.gguf", {"<go>": ["Yes"]}, add_bos=False)
         tools = scripted(folder / "tools.gguf", {"<go>": ["Yes"]}, template=TOOLS)
+        ids = scripted(folder / "ids.gguf", {">": ["Yes"]}, template=IDS)
+        server.create("ids", ids)
         server.create("go", both, template=MESSAGES)
         server.create("jinja", both)
         server.create("turns", both, template=TURNS, system="Be kind.")
@@ -178,3 +188,14 @@ def test_even_an_empty_context_leaves_the_models_messages_out(models: Server) ->
 def test_a_system_prompt_of_the_request(models: Server) -> None:
     assert prompted(models, "turns", "Hi", system="Be brief.") == "S:Be brief. U:Hi A:"
     assert rendered(models, "turns", [{"role": "SYSTEM", "content": "x"}, user("Hi")]) == "S:x U:Hi A:"
+
+
+def test_a_template_that_wants_ids_of_calls_gets_them(models: Server) -> None:
+    """Native clients send none, and the template would refuse the whole conversation."""
+    messages = [
+        user("Hi"),
+        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {}}}]},
+        {"role": "tool", "tool_name": "f", "content": "4"},
+    ]
+    assert rendered(models, "ids", messages) == "Hi[call00001 calls f][call00001 gave 4]>"
+    assert chat(models, "ids", messages).text == "Yes"

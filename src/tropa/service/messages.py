@@ -88,6 +88,45 @@ def marked(messages: Iterable[Message]) -> tuple[list[Message], list[str]]:
     return found, images
 
 
+def in_dialect(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """A whole conversation in the engine's dialect."""
+    calls = _Calls()
+    return [as_openai(calls.linked(message)) for message in messages]
+
+
+class _Calls:
+    """In the engine's dialect each call has an id, and each answer says whose it is. Native clients leave that to names
+    and order, but there are templates that refuse what has no id of nine letters or digits (Mistral's)."""
+
+    def __init__(self) -> None:
+        self._made = 0
+        self._waiting: list[tuple[str, str]] = []
+        """The calls without an answer: id and name."""
+
+    def linked(self, message: Message) -> Message:
+        """The next message, with ids."""
+        if role(message) == "tool":
+            return self._answer(message)
+        if not message.get("tool_calls"):
+            return message
+        calls = [{**call, "id": call.get("id") or self._id()} for call in message["tool_calls"]]
+        self._waiting += [(call["id"], (call.get("function") or {}).get("name") or "") for call in calls]
+        return {**message, "tool_calls": calls}
+
+    def _answer(self, message: Message) -> Message:
+        """With the id of its call, which waits no longer: the first of that name, or the first of all."""
+        ident, name = message.get("tool_call_id") or "", message.get("tool_name") or ""
+        fits = [call for call in self._waiting if (call[0] == ident if ident else name in ("", call[1]))]
+        if fits:
+            self._waiting.remove(fits[0])
+        its_id, its_name = fits[0] if fits else (ident or self._id(), name)
+        return {**message, "tool_call_id": its_id, "tool_name": name or its_name}
+
+    def _id(self) -> str:
+        self._made += 1
+        return f"call{self._made:05d}"
+
+
 def as_openai(message: Message) -> dict[str, Any]:
     """A native message in the engine's dialect."""
     content: Any = message.get("content", "")
@@ -97,7 +136,7 @@ def as_openai(message: Message) -> dict[str, Any]:
     if thinking := message.get("thinking"):
         out["reasoning_content"] = thinking
     if calls := message.get("tool_calls"):
-        out["tool_calls"] = [_call(call, index) for index, call in enumerate(calls)]
+        out["tool_calls"] = [*map(_call, calls)]
     if name := message.get("tool_name"):
         out["name"] = name
     if ident := message.get("tool_call_id"):
@@ -136,10 +175,10 @@ def images_in(said: Iterable[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def _call(call: Mapping[str, Any], index: int) -> dict[str, Any]:
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = call.get("function", {})
     return {
-        "id": call.get("id") or f"call_{index}",
+        "id": call.get("id", ""),
         "type": "function",
         "function": {
             "name": function.get("name", ""),

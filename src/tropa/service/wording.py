@@ -22,7 +22,7 @@ from tropa.service.events import Piece
 from tropa.service.history import Message
 from tropa.service.listening import Listener
 from tropa.service.media import tokens as room_for
-from tropa.service.messages import as_openai, images_in, marked
+from tropa.service.messages import images_in, in_dialect, marked
 from tropa.service.prompt import Prompt
 from tropa.service.relay import Finish, Tally
 from tropa.service.templating import rendered as render
@@ -88,7 +88,7 @@ class EngineWording:
         self, slot: Slot, messages: Sequence[Message], body: dict[str, Any]
     ) -> AsyncGenerator[Piece | Finish, None]:
         self._said = messages
-        asked = {**body, **self.told, "messages": [*map(as_openai, messages)]}
+        asked = {**body, **self.told, "messages": in_dialect(messages)}
         if self.told.get("tools"):
             # With tools the engine streams no log-probabilities by this name, but it does by the other.
             asked.pop("logprobs", None), asked.pop("top_logprobs", None)
@@ -320,7 +320,7 @@ def by_engine(told: Mapping[str, Any]) -> Render:
     """Let the engine render, and take its text."""
 
     async def rendered(slot: Slot, messages: Sequence[Message]) -> Prompt:
-        said = [*map(as_openai, messages)]
+        said = in_dialect(messages)
         text = await questions.render(slot, said, told)
         images = images_in(said)
         return (await vocabulary(slot)).marked(text, images) if images else Prompt(text)

@@ -18,6 +18,7 @@ from tropa.service.events import End, Event
 from tropa.service.media import check as check_media
 from tropa.service.messages import conversation, media
 from tropa.service.models import Models
+from tropa.service.webp import readable
 from tropa.service.wording import EngineWording, TextWording, Wording, by_template
 
 
@@ -44,7 +45,7 @@ async def chat(
     # Nothing is loaded for a format that is none.
     form = await forms.form(ask.format) if ask.messages else None
     options = models.options(model, ask.options)
-    messages = conversation(model, ask.messages)
+    messages = conversation(model, await readable(ask.messages))
     wording = await word(model, ask, think, models.go_template)
     early = ask.render_only and ask.messages
     if early and (found := await debugging.unloaded(models, model, wording, messages, options, ask.truncate)):

@@ -18,6 +18,12 @@ class BadSound(InvalidRequest):
     code = "bad-sound"
 
 
+class BadImage(InvalidRequest):
+    """What came as an image can't be read."""
+
+    code = "bad-image"
+
+
 class NotCapable(TropaError):
     """This model can't do what the request asks for."""
 

@@ -20,6 +20,7 @@ from tropa.service.media import check as check_media
 from tropa.service.messages import USUAL_THINKING, seeds
 from tropa.service.models import Models
 from tropa.service.prompt import Prompt
+from tropa.service.webp import readable_images
 from tropa.service.wording import EngineWording, TextWording, Wording, after, as_it_is, by_engine, by_template
 
 
@@ -45,6 +46,7 @@ async def generate(
     # Nothing is loaded for a format that is none.
     form = None if empty else await forms.form(ask.format)
     options = models.options(model, ask.options)
+    ask = replace(ask, images=await readable_images(ask.images))
     wording = await word(model, ask, think, models.go_template)
     messages = said(model, ask)
     # Only a conversation can lose its oldest part; a prompt that stands for itself fits or does not.

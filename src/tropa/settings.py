@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -76,6 +76,8 @@ class Settings:
     exit_with_stdin: bool = False
     api_keys: tuple[bytes, ...] = ()
     """The SHA-256 of each; the keys themselves are kept nowhere."""
+    api_keys_file: Path | None = None
+    """Where they came from, if from a file: it may change while the server runs."""
     no_auth: bool = False
     access_log: str = "text"
     client_timeout: float | None = 60.0
@@ -120,12 +122,18 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         state=read("TROPA_STATE", _folder, None) or _state_home(environ).expanduser(),
         exit_with_stdin=read("TROPA_EXIT_WITH_STDIN", _flag, default.exit_with_stdin),
         api_keys=read("TROPA_API_KEYS", _api_keys, default.api_keys, secret=True),
+        api_keys_file=keys_file(environ.get("TROPA_API_KEYS", "").strip().strip("\"'")),
         no_auth=read("TROPA_NO_AUTH", _flag, default.no_auth),
         client_timeout=read("TROPA_CLIENT_TIMEOUT", _limit, default.client_timeout),
         access_log=read("TROPA_ACCESS_LOG", _access_log, default.access_log),
     )
     if settings.api_keys and settings.no_auth:
         problems.append("TROPA_NO_AUTH=1: there are TROPA_API_KEYS too; unset one of them")
+    if settings.flash_attention is False and settings.kv_cache_type.startswith("q"):
+        problems.append(
+            f"OLLAMA_KV_CACHE_TYPE={settings.kv_cache_type}: it needs flash attention, which OLLAMA_FLASH_ATTENTION "
+            "switches off; unset one of them"
+        )
     if problems:
         raise BadSettings(problems)
     return settings
@@ -259,23 +267,39 @@ def _state_home(environ: Mapping[str, str]) -> Path:
     return Path(home) / "tropa" if home.startswith("/") else Path("~/.cache/tropa")
 
 
+def keys_file(text: str) -> Path | None:
+    """The file that `TROPA_API_KEYS` names, if it does not list the keys itself."""
+    if not re.match(r"[/~]|\.\.?[/\\]|[A-Za-z]:[/\\]", text):
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def _api_keys(text: str) -> tuple[bytes, ...]:
     """A list of keys, or a file with one in each line. No error repeats one."""
-    if re.match(r"[/~]|\.\.?[/\\]|[A-Za-z]:[/\\]", text):
-        path = Path(text).expanduser()
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ValueError(
-                f"{path} can't be read: {getattr(exc, 'strerror', None) or 'not UTF-8'}"
-            ) from exc
-        where = [(f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1)]
-        entries = [(place, line) for place, line in where if line and not line.startswith("#")]
-    else:
-        entries = [(f"entry {number}", entry) for number, entry in enumerate(_list(text), 1)]
-    if not entries:
+    if path := keys_file(text):
+        return keys_of(path)
+    return _digests((f"entry {number}", entry) for number, entry in enumerate(_list(text), 1))
+
+
+def keys_of(path: Path) -> tuple[bytes, ...]:
+    """The SHA-256 of each key in a file. Raises ValueError, which repeats none."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        why = getattr(exc, "strerror", None) or "not UTF-8"
+        raise ValueError(f"{path} can't be read: {why}") from exc
+    where = ((f"{path}, line {number}", line.strip()) for number, line in enumerate(lines, 1))
+    return _digests((place, line) for place, line in where if line and not line.startswith("#"))
+
+
+def _digests(entries: Iterable[tuple[str, str]]) -> tuple[bytes, ...]:
+    found = tuple(_api_key(place, entry) for place, entry in entries)
+    if not found:
         raise ValueError("there is no key in it")
-    return tuple(_api_key(place, entry) for place, entry in entries)
+    return found
 
 
 def _api_key(place: str, entry: str) -> bytes:

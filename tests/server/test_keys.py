@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import subprocess
@@ -15,6 +16,7 @@ import openai
 import pytest
 
 from tests.support.places import short_folder
+from tests.support.processes import until
 from tests.support.server import Server, free_port, serving
 from tropa.server.keys import Keys, OpenToAll, check
 from tropa.settings import BadSettings, Host, Settings, load
@@ -136,6 +138,79 @@ def test_the_command_line_shows_its_key(server: Server, name: str) -> None:
     refused = listed()
     assert refused.returncode == 1
     assert "an API key is required" in refused.stderr
+
+
+def basic(password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics"])
+def test_a_browser_asks_its_user_for_the_key(server: Server, path: str) -> None:
+    refused = server.get(path)
+    assert refused.status == 401
+    asked = [value for name, value in refused.headers.items() if name.lower() == "www-authenticate"]
+    assert asked[0].startswith('Basic realm="tropa')
+    assert asked[1:] == ["Bearer"]
+    assert server.get(path, basic(KEY)).status == 200
+    for wrong in (
+        basic("wrong"),
+        basic(""),
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": "Basic \xe9"},
+    ):
+        assert server.get(path, wrong).status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/tags"), ("POST", "/api/chat"), ("POST", "/docs"), ("GET", "/v1/models")],
+)
+def test_what_a_browser_goes_on_showing_opens_nothing_else(server: Server, method: str, path: str) -> None:
+    """Also foreign pages can make it send that: a password is no key where something can be done."""
+    answer = server.request(method, path, {} if method == "POST" else None, basic(KEY))
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_a_changed_file_of_keys_counts_at_once() -> None:
+    with short_folder() as folder:
+        file = folder / "keys"
+        file.write_text("old\n")
+        with serving(folder, TROPA_API_KEYS=str(file)) as server:
+
+            def opens(key: str) -> bool:
+                return server.get("/api/version", {"x-api-key": key}).status == 200
+
+            assert (opens("old"), opens("new")) == (True, False)
+            (folder / "next").write_text("new\n")
+            (folder / "next").rename(file)
+            until(lambda: opens("new"), "the new key opens", within=5)
+            assert not opens("old")
+            file.write_text("# none\n")
+            until(
+                lambda: "no key in it" in server.log.read_text() or not opens("new"),
+                "that was seen",
+                within=5,
+            )
+            assert opens("new")
+            file.unlink()
+            until(
+                lambda: "can't be read" in server.log.read_text() or not opens("new"),
+                "that was seen",
+                within=5,
+            )
+            assert opens("new")
+
+
+def test_no_child_has_a_key_and_no_process_shows_one() -> None:
+    keys = {"TROPA_API_KEYS": KEY, "TROPA_API_KEY": "mine-1", "OLLAMA_API_KEY": "mine-2"}
+    with short_folder() as folder, serving(folder, **keys) as server:
+        headers = {"x-api-key": KEY}
+        assert server.request("POST", "/api/generate", {"model": "tiny"}, headers).status == 200
+        assert server.children()
+        for child in server.children():
+            assert not {KEY, "mine-1", "mine-2"} & set(child.environ().values())
+            assert KEY not in " ".join(child.cmdline())
+        assert KEY not in server.request("GET", "/metrics", None, headers).body.decode()
 
 
 def test_beyond_this_machine_a_server_wants_keys_or_a_word_that_it_shall_do_without(tmp_path: Path) -> None:

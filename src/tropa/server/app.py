@@ -20,7 +20,7 @@ from tropa.server.anthropic.errors import ANTHROPIC
 from tropa.server.dialect import refuse
 from tropa.server.intake import MOST_BODY, Hold, Intake, declared
 from tropa.server.journal import Journal
-from tropa.server.keys import Door, Keys
+from tropa.server.keys import Door, Keys, challenges
 from tropa.server.metrics import Metrics
 from tropa.server.native import account, catalog, embedding, inference, planning, reranking, running, transfer
 from tropa.server.native.files import files
@@ -183,13 +183,13 @@ async def _refuse(scope: Scope, send: Send, error: TropaError) -> None:
     path: str = scope["path"]
     started = _Started(send)
     started.bodiless = scope["method"] == "HEAD"
-    challenge = (b"www-authenticate", b"Bearer")
+    how = challenges(scope)
     if path.startswith("/v1/messages") or (path.startswith("/v1/") and asks_anthropic(scope)):
-        await refuse(started, ANTHROPIC, error, scope, challenge)
+        await refuse(started, ANTHROPIC, error, scope, *how)
     elif path.startswith("/v1/"):
-        await refuse(started, OPENAI, error, scope, challenge)
+        await refuse(started, OPENAI, error, scope, *how)
     else:
-        await send_error(started, error, JSON, challenge)
+        await send_error(started, error, JSON, *how)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

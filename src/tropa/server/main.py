@@ -46,7 +46,8 @@ def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises TropaError for what the user can mend, before listening."""
     configure(settings.debug, settings.access_log)
     check(settings)
-    os.environ.pop("TROPA_API_KEYS", None)  # the engines inherit the environment
+    for name in ("TROPA_API_KEYS", "TROPA_API_KEY", "OLLAMA_API_KEY"):  # the engines inherit the environment
+        os.environ.pop(name, None)
     # What the pinned engine can run is known; an engine of the user's own will say so itself.
     known = None if settings.llama_server else SUPPORTED
     library = Library(settings.models, packaged(), prune=not settings.noprune, architectures=known)
@@ -103,7 +104,7 @@ class Server:
             self._origins,
             loopback=is_loopback(host),
             transfers=transfers,
-            keys=Keys(settings.api_keys),
+            keys=Keys(settings.api_keys, settings.api_keys_file),
             access_log=settings.access_log,
             patience=settings.client_timeout,
         )

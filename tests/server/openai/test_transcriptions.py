@@ -70,6 +70,19 @@ def test_text_is_nothing_but_the_text(server: Server) -> None:
     assert answer.body == SAID.encode()
 
 
+def test_a_verbose_answer_knows_how_long_it_was(server: Server) -> None:
+    """Its segments are left out, which the dialect allows: nobody here knows them."""
+    answer = ask(server, mp3(100), response_format="verbose_json", language="en").json
+    assert (answer["task"], answer["language"], answer["text"]) == ("transcribe", "en", SAID)
+    assert answer["duration"] == pytest.approx(100 * 1152 / 44100, abs=0.001)
+    assert "segments" not in answer
+
+
+def test_an_answer_explains_where_the_time_went(server: Server) -> None:
+    assert ask(server, explain="true").json["explain"]["runner"]
+    assert "explain" not in ask(server).json
+
+
 def test_a_stream_tells_each_word_and_then_all_of_them(server: Server) -> None:
     answer = ask(server, stream="true")
     assert answer.headers["Content-Type"] == "text/event-stream"
@@ -127,9 +140,8 @@ def test_log_probabilities_come_when_asked_for(server: Server) -> None:
     ("fields", "why"),
     [
         ({"model": ""}, "model is required"),
-        ({"response_format": "verbose_json"}, '"json" and "text" are possible'),
         ({"response_format": "srt"}, '"srt", and models here say no times'),
-        ({"response_format": "diarized_json"}, '"json" and "text" are possible'),
+        ({"response_format": "diarized_json"}, '(without segments) and "text" are possible'),
         ({"timestamp_granularities[]": "word"}, "models here say no times"),
         ({"include[]": "segments"}, 'can hold "logprobs" only, not "segments"'),
         ({"temperature": "warm"}, "'temperature' must be a number, not \"warm\""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from tropa.server.body import BadRequest
 from tropa.server.dialect import peeked
+from tropa.server.explained import told, wanted
 from tropa.server.intake import TooLarge
 from tropa.server.native.inference import client_of
 from tropa.server.openai import chunks
@@ -21,6 +23,7 @@ from tropa.server.respond import encode_json, send_bytes, while_connected
 from tropa.server.sse import Header, send_events
 from tropa.service import keepalive, sound
 from tropa.service.events import End, Event, Piece
+from tropa.service.media import MOST_SECONDS
 from tropa.service.service import Service
 from tropa.service.transcribe import TranscribeAsk
 
@@ -29,14 +32,16 @@ MOST_FILE = 25 << 20  # bytes of a recording, as OpenAI takes them
 MOST_BODY = MOST_FILE + (1 << 20)  # what stands round it included
 
 JSON, TEXT = b"application/json", b"text/plain; charset=utf-8"
-_FORMATS = ("json", "text")
+_FORMATS = ("json", "text", "verbose_json")
 
 
 async def transcriptions(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
     """The text that a model with ears hears, whole or as it is written."""
     form = await read_form(scope, receive)
     ask = _asked(form, scope)
-    await while_connected(receive, _answer(form, service.transcribe(ask), send))
+    more = await _about(form) if form.text("response_format") == "verbose_json" else {}
+    explain = wanted(scope, form.flag("explain") if "explain" in form.fields else None)
+    await while_connected(receive, _answer(form, service.transcribe(ask), _Heard(more, explain), send))
 
 
 def _asked(form: Form, scope: Scope) -> TranscribeAsk:
@@ -44,11 +49,12 @@ def _asked(form: Form, scope: Scope) -> TranscribeAsk:
     model = form.text("model")
     if not model:
         raise BadRequest("model is required")
-    wanted = form.text("response_format") or "json"
-    if wanted not in _FORMATS:
+    shape = form.text("response_format") or "json"
+    if shape not in _FORMATS:
         raise BadField(
             "response_format",
-            f'is "{wanted[:80]}", and models here say no times and no speakers: "json" and "text" are possible',
+            f'is "{shape[:80]}", and models here say no times and no speakers: "json", "verbose_json" (without '
+            'segments) and "text" are possible',
         )
     if form.texts("timestamp_granularities"):
         raise BadField("timestamp_granularities", "is not supported: models here say no times")
@@ -105,25 +111,28 @@ def _plain(text: str) -> Any:
     return int(number) if number == int(number) else number
 
 
-async def _answer(form: Form, events: AsyncGenerator[Event, None], send: Send) -> None:
-    wanted, stream = form.text("response_format") or "json", form.flag("stream")
+async def _about(form: Form) -> dict[str, Any]:
+    """What `verbose_json` says of the recording itself. Raises BadSound."""
+    seconds = await asyncio.to_thread(sound.seconds, form.files["file"], MOST_SECONDS)
+    return {"task": "transcribe", "language": form.text("language"), "duration": round(seconds, 3)}
+
+
+async def _answer(form: Form, events: AsyncGenerator[Event, None], heard: _Heard, send: Send) -> None:
     async with aclosing(events):
-        if stream:
+        if form.flag("stream"):
             _, every = await peeked(events)
-            await send_events(send, _frames(every), frame)
+            await send_events(send, _frames(every, heard), frame)
             return
-        heard = _Heard()
         async for event in events:
             heard.add(event)
-    if wanted == "text":
+    if form.text("response_format") == "text":
         await send_bytes(send, heard.text.encode(errors="replace"), 200, TEXT, *heard.headers)
     else:
         await send_bytes(send, encode_json(heard.record()), 200, JSON, *heard.headers)
 
 
-async def _frames(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+async def _frames(events: AsyncGenerator[Event, None], heard: _Heard) -> AsyncGenerator[bytes, None]:
     """`transcript.text.delta` for each piece, `transcript.text.done` with all of them."""
-    heard = _Heard()
     async for event in events:
         if delta := heard.add(event):
             yield _frame({"type": "transcript.text.delta", **delta})
@@ -135,9 +144,12 @@ def _frame(record: dict[str, Any]) -> bytes:
 
 
 class _Heard:
-    """A transcript, put together from its events. Blanks before its first word are none of it, nor behind its last."""
+    """A transcript, put together from its events. Blanks before its first word are none of it, nor behind its last.
+    `more` stands before it in the answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: dict[str, Any], explain: bool) -> None:
+        self._more = more
+        self._explain = explain
         self._said: list[str] = []
         self._blank = ""
         self._logprobs: list[dict[str, Any]] = []
@@ -173,7 +185,7 @@ class _Heard:
     def record(self) -> dict[str, Any]:
         """The answer, and what it cost."""
         counts = self._end.counts
-        found: dict[str, Any] = {"text": self.text}
+        found: dict[str, Any] = {**self._more, "text": self.text}
         if self._logprobs:
             found["logprobs"] = self._logprobs
         if self._end.reason == "length":
@@ -184,7 +196,7 @@ class _Heard:
             "output_tokens": counts.tokens,
             "total_tokens": counts.prompt_tokens + counts.tokens,
         }
-        return found
+        return found | told(self._explain)
 
 
 def _tokens(piece: Piece) -> list[dict[str, Any]]:

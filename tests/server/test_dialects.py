@@ -212,3 +212,28 @@ def test_without_a_stream_the_whole_is_awaited(server: Server) -> None:
         answer = whole(connection)
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json["output"][0]["content"][0]["text"].startswith("Hello!")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_a_prompt_that_is_only_shown_is_in_an_answer_that_says_nothing(server: Server, path: str) -> None:
+    said: dict[str, Any] = {"messages": HI} if path == "/v1/chat/completions" else {"prompt": "Hi"}
+    answer = server.post(path, {"model": "tiny", **said, "_debug_render_only": True}).json
+    assert "Hi" in answer["_debug_info"]["rendered_template"]
+    assert answer["usage"]["completion_tokens"] == 0
+    (choice,) = answer["choices"]
+    if path == "/v1/chat/completions":
+        assert choice == {"index": 0, "message": {"role": "", "content": ""}, "finish_reason": None}
+
+
+def test_a_models_own_top_p_counts_in_responses_alone(server: Server, tmp_path: Path) -> None:
+    """Elsewhere in this dialect it is 1 unless the request says something else."""
+    server.create("narrow", models.llama(tmp_path / "narrow.gguf"), parameters={"top_p": 0.0, "top_k": 0})
+
+    def answers(path: str, read: Callable[[Any], str], **said: Any) -> set[str]:
+        found = (server.post(path, model="narrow", options={"num_predict": 6}, **said).json for _ in range(3))
+        return set(map(read, found))
+
+    assert (
+        len(answers("/v1/responses", lambda told: told["output"][0]["content"][0]["text"], input="ba")) == 1
+    )
+    assert len(answers("/v1/completions", lambda told: told["choices"][0]["text"], prompt="ba")) == 3

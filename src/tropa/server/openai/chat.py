@@ -120,6 +120,8 @@ class _Choice:
 
     def made(self, number: int) -> dict[str, Any]:
         """The entry in `choices`."""
+        if self.rendered:
+            return {"index": number, "message": {"role": "", "content": ""}, "finish_reason": None}
         message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text)}
         if thinking := "".join(self._thinking):
             message |= {"reasoning": thinking, "reasoning_content": thinking}

@@ -34,7 +34,10 @@ def parts(
     for part in fields.objects(name):
         kind = part.text("type")
         if kind in texts:
-            said.append(part.text("refusal" if kind == "refusal" else "text") or "")
+            holder = "refusal" if kind == "refusal" else "text"
+            if holder not in part:
+                raise BadField(part.at(holder), "is required")
+            said.append(part.text(holder) or "")
         elif kind in images:
             seen.append(picture(part, "image_url"))
         elif images and kind == SOUND:

@@ -39,7 +39,7 @@ class Described:
             "parallel_tool_calls": ask.parallel_tool_calls is not False,
             "text": {"format": (text.mapping("format") if text else None) or {"type": "text"}},
             "temperature": ask.options["temperature"],
-            "top_p": ask.options["top_p"],
+            "top_p": ask.options.get("top_p", 1.0),
             "presence_penalty": ask.options.get("presence_penalty", 0),
             "frequency_penalty": ask.options.get("frequency_penalty", 0),
             "top_logprobs": ask.top_logprobs,

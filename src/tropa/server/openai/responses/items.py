@@ -101,6 +101,8 @@ class _Conversation:
 
     def _output(self, item: Fields) -> None:
         ident = item.required_text("call_id")
+        if "output" not in item:
+            raise BadField(item.at("output"), "is required: a string or a list of parts")
         text, images = parts(item, "output", _TEXTS, ("input_image",))
         message: dict[str, Any] = {"role": "tool", "content": text, "tool_call_id": ident}
         if name := self._names.get(ident):

@@ -32,8 +32,11 @@ def asked(fields: Fields, scope: Scope, tools: Tools) -> ChatAsk:
     if not (fields.get("truncation") is None or fields.flag("truncate") is not None):
         common["truncate"] = fields.choice("truncation", ("auto", "disabled")) == "auto"
     top = fields.integer("top_logprobs", 0, 20) or 0
+    options = sampling.options(fields, "max_output_tokens")
+    if "top_p" not in fields and "top_p" not in (fields.mapping("options") or {}):
+        del options["top_p"]  # unlike in the other routes, the model's own counts
     return ChatAsk(
-        **{**common, "options": sampling.options(fields, "max_output_tokens")},
+        **{**common, "options": options},
         **tools.box.arguments,
         messages=messages,
         format=sampling.response_format(text, "format") if text else None,

@@ -21,6 +21,8 @@ from tropa.schema.pattern import Chars, Choice, Edge, Node, Repeat
 Edges = tuple[tuple[int, int, int], ...]
 """Ranges of characters and where they lead, sorted."""
 NOWHERE = -1
+STATE_COST = 3
+"""Steps of a budget for one state."""
 _BREAK = ord("\n")
 
 
@@ -147,7 +149,7 @@ def of_pattern(text: str, budget: Budget, *, wide: bool = False) -> Automaton:
     Raises BadSchema.
     """
     found = _of_pattern(text, wide)
-    budget.spend(len(found.edges))
+    budget.once((text, wide), len(found.edges) * STATE_COST)
     return found
 
 
@@ -280,7 +282,7 @@ def joined(
         return length >= least and all(accepted[:must]) and not any(accepted[must:])
 
     found = explore((*(0 for _ in machines), 0), follow, ends)
-    budget.spend(len(found.edges))
+    budget.spend(len(found.edges) * STATE_COST)
     return found
 
 
@@ -333,3 +335,33 @@ def ranges_to(edges: Edges) -> dict[int, list[Range]]:
     for low, high, target in edges:
         found.setdefault(target, []).append((low, high))
     return found
+
+
+def lengths(of: Automaton) -> tuple[int, int | None]:
+    """Of the shortest text and of the longest; None: they have no end. Zeros if there is no text."""
+    shortest, seen, level = 0, {0}, [0]
+    while level and not any(state in of.ends for state in level):
+        shortest += 1
+        level = [*{to for state in level for _, _, to in of.edges[state]} - seen]
+        seen.update(level)
+    return shortest, _longest(of)
+
+
+def _longest(of: Automaton) -> int | None:
+    """By taking away, again and again, the states that nothing leads to: in a circle, none is ever one."""
+    leading = [0] * len(of.edges)
+    for row in of.edges:
+        for _, _, to in row:
+            leading[to] += 1
+    longest = [0] * len(of.edges)
+    free = [state for state, count in enumerate(leading) if not count]
+    gone = 0
+    while free:
+        state = free.pop()
+        gone += 1
+        for _, _, to in of.edges[state]:
+            longest[to] = max(longest[to], longest[state] + 1)
+            leading[to] -= 1
+            if not leading[to]:
+                free.append(to)
+    return max((longest[end] for end in of.ends), default=0) if gone == len(of.edges) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tropa.schema.errors import BadSchema
+from tropa.schema.errors import BadSchema, TooLarge
 from tropa.schema.reading import Schemas
 from tropa.schema.writing import written
 
@@ -17,4 +17,9 @@ def grammar(schema: Any) -> str:
     """
     if schema is False:
         raise BadSchema("no value can fit the schema false")
-    return written(Schemas({} if schema is True else schema))
+    try:
+        return written(Schemas({} if schema is True else schema))
+    except RecursionError as exc:
+        raise TooLarge(
+            "the schema is too large: its parts are too deep inside each other", placed=True
+        ) from exc

@@ -16,3 +16,8 @@ class TooLarge(BadSchema):
     """Its grammar would be larger than an engine should be given."""
 
     code = "schema-too-large"
+
+    def __init__(self, message: str, *, placed: bool = False) -> None:
+        super().__init__(message)
+        self.placed = placed
+        """Whether the message says where in the schema that is."""

@@ -87,7 +87,9 @@ class Grammar:
 
     def give(self, ref: Ref, rule: Rule) -> Ref:
         if len(self._rules) >= RULES:
-            raise TooLarge(f"the schema is too large: it needs more than {RULES} rules of a grammar")
+            raise TooLarge(
+                f"the schema is too large: it needs more than {RULES} rules of a grammar", placed=True
+            )
         self._rules[ref.name] = rule
         return ref
 
@@ -138,7 +140,9 @@ class Grammar:
         lines += [f"{name} ::= {_printed(rule)}" for name, rule in kept.items()]
         text = "\n".join(lines) + "\n"
         if len(text) > TEXT:
-            raise TooLarge(f"the schema is too large: its grammar has more than {TEXT} characters")
+            raise TooLarge(
+                f"the schema is too large: its grammar has more than {TEXT} characters", placed=True
+            )
         return text
 
     def _finished(self) -> set[str]:

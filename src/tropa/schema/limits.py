@@ -5,6 +5,8 @@ Together these bound the time of making a grammar (about a second) and what the 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from tropa.schema.errors import TooLarge
 
 DEEPEST = 128
@@ -31,11 +33,18 @@ class Budget:
 
     def __init__(self, steps: int = STEPS) -> None:
         self._left = steps
+        self._paid: set[Hashable] = set()
+
+    def once(self, what: Hashable, steps: int) -> None:
+        """Spend for what is done once and then remembered."""
+        if what not in self._paid:
+            self._paid.add(what)
+            self.spend(steps)
 
     def spend(self, steps: int = 1) -> None:
         """Raises TooLarge."""
         self._left -= steps
         if self._left < 0:
             raise TooLarge(
-                "the schema is too large: the grammar it needs takes too much work; make it simpler"
+                "the schema is too large: its grammar takes too much work; make it simpler", placed=True
             )

@@ -16,8 +16,6 @@ from tropa.schema.automaton import Automaton, explore
 
 INTEGER_DIGITS = 18
 DIGITS = 15
-MOST_MULTIPLE = 1_500
-"""The largest `multipleOf`, in units of its last digit."""
 
 SMALLER, EQUAL, LARGER = -1, 0, 1
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 from tropa.schema import automaton, formats
-from tropa.schema.automaton import Automaton
 from tropa.schema.errors import BadSchema, TooLarge
+from tropa.schema.keywords import a_list, a_mapping, counts, limits, refuse, shown, types
 from tropa.schema.kinds import (
     ANYTHING,
     NEVER,
@@ -30,8 +29,9 @@ from tropa.schema.kinds import (
     met,
     together,
 )
-from tropa.schema.limits import DEEPEST, STEPS, VALUES, Budget
-from tropa.schema.numerals import Limits
+from tropa.schema.limits import STEPS, Budget
+from tropa.schema.references import References, check_size
+from tropa.schema.spelling import Spelling
 
 REFUSED = (
     "not",
@@ -47,20 +47,15 @@ REFUSED = (
     "$recursiveRef",
 )
 """Keywords that no grammar of ours can promise."""
-NAMES = ("object", "array", "string", "number", "integer", "boolean", "null")
 MOST_KINDS = 2_000
 MOST_NESTED = 150
-MOST_LENGTH = 256
-"""A string with a pattern or a format that may be longer than this is not made longer, where its length counts."""
-COUNT_LIMIT = 1_000_000
 
 
 class Schemas:
     """All parts of one schema, by number. Number 0 is fitted by nothing."""
 
     def __init__(self, root: Any) -> None:
-        _check_size(root)
-        self._root = root
+        check_size(root)
         self.budget = Budget(STEPS)
         self._parts: list[tuple[Any, str]] = [(False, "#")]
         self._numbers: dict[int, int] = {}
@@ -69,8 +64,8 @@ class Schemas:
         self._reading: set[int] = set()
         self._looking: set[Both] = set()
         self._circles = 0
-        self._anchors: dict[str, tuple[Any, str]] | None = None
-        self._automata: dict[Text, Automaton] = {}
+        self._references = References(root)
+        self.spelling = Spelling(self.budget)
         self.root = self._number(root, "#")
 
     def where(self, part: int) -> str:
@@ -83,13 +78,20 @@ class Schemas:
         if both in self._fitting:
             return self._fitting[both]
         if len(self._looking) > MOST_NESTED:
-            raise TooLarge(f"the schema is too large: more than {MOST_NESTED} parts inside each other")
+            raise TooLarge(
+                f"the schema is too large: more than {MOST_NESTED} parts inside each other", placed=True
+            )
         circles = self._circles
         self._looking.add(both)
         kinds: tuple[Kind, ...] = ANYTHING
         for part in both:
             kinds = self._met(kinds, self._of(part), part)
-        kinds = tuple(kind for kind in kinds if self._possible(kind))
+        try:
+            kinds = tuple(kind for kind in kinds if self._possible(kind))
+        except TooLarge as exc:
+            raise (
+                exc if exc.placed else TooLarge(f"{self.where(max(both, default=0))}: {exc}", placed=True)
+            ) from exc
         self._looking.discard(both)
         if circles == self._circles or not self._looking:
             self._fitting[both] = kinds
@@ -99,72 +101,56 @@ class Schemas:
         self.budget.spend(1 + len(some) * len(others) // 4)
         found = met(some, others)
         if len(found) > MOST_KINDS:
-            raise TooLarge(f"the schema at {self.where(part)} has more than {MOST_KINDS} alternatives")
+            raise TooLarge(
+                f"the schema at {self.where(part)} has more than {MOST_KINDS} alternatives", placed=True
+            )
         return found
 
     def _possible(self, kind: Kind) -> bool:
         """Whether there is any such value, as far as one can see without going in circles."""
         match kind:
             case Text():
-                return not self.automaton(kind).empty if kind.patterns or kind.words is not None else True
+                return self.spelling.possible(kind)
             case List():
                 return all(self._fillable(part) for part in (*kind.first, kind.rest)[: kind.least])
             case Object():
-                return all(self._fillable(self.member(kind, name)) for name in kind.required)
+                if not kind.required:
+                    return True
+                members = self.members(kind)
+                return all(self._fillable(members[name]) for name in kind.required)
             case _:
                 return True
 
     def _fillable(self, both: Both) -> bool:
         return both in self._looking or bool(self.fitting(both))
 
-    def automaton(self, text: Text) -> Automaton:
-        """The strings of a kind that has patterns or words."""
-        if text not in self._automata:
-            self._automata[text] = self._automaton(text)
-        return self._automata[text]
-
-    def _automaton(self, text: Text) -> Automaton:
-        patterns = [automaton.of_pattern(each, self.budget) for each in text.patterns]
-        if text.words is not None:
-            self.budget.spend(len(text.words) * (1 + len(patterns)))
-            return automaton.of_words(
-                word
-                for word in text.words
-                if text.least <= len(word) <= (len(word) if text.most is None else text.most)
-                and all(machine.accepts(word) for machine in patterns)
-            )
-        if len(patterns) == 1 and not text.least and text.most is None:
-            return patterns[0]
-        most = None if text.most is None else min(text.most, max(text.least, MOST_LENGTH))
-        return automaton.joined(patterns, (), text.least, most, self.budget)
-
-    def member(self, of: Object, name: str) -> Both:
-        """What the member of this name has to fit."""
-        parts: list[Both] = []
-        for layer in of.layers:
-            own = [part for known, part in layer.members if known == name]
-            sure = bool(own)
-            for pattern, part in layer.patterns:
-                if automaton.of_pattern(pattern, self.budget, wide=True).accepts(name):
-                    own.append(part)
-                    sure = sure or automaton.of_pattern(pattern, self.budget).accepts(name)
-            if not sure and layer.extra is not None:
-                own.append(layer.extra)
-            parts += own
-        if of.names and not self.named(of.names, name):
-            return NEVER
-        return together(*parts)
+    def members(self, of: Object) -> dict[str, Both]:
+        """What the members that some layer names, or that have to be there, must fit."""
+        found = {}
+        layers = [(dict(layer.members), layer) for layer in of.layers]
+        names = of.members
+        self.budget.spend(len(names) * len(layers) // 4)
+        for name in names:
+            if of.names and not self.named(of.names, name):
+                found[name] = NEVER
+                continue
+            parts: list[Both] = []
+            for known, layer in layers:
+                sure = name in known
+                if sure:
+                    parts.append(known[name])
+                for pattern, part in layer.patterns:
+                    if automaton.of_pattern(pattern, self.budget, wide=True).accepts(name):
+                        parts.append(part)
+                        sure = sure or automaton.of_pattern(pattern, self.budget).accepts(name)
+                if not sure and layer.extra is not None:
+                    parts.append(layer.extra)
+            found[name] = together(*parts)
+        return found
 
     def named(self, names: Both, name: str) -> bool:
         """Whether a name fits these schemas."""
-        return any(self._spells(kind, name) for kind in self.fitting(names))
-
-    def _spells(self, kind: Kind, name: str) -> bool:
-        if not isinstance(kind, Text):
-            return False
-        if kind.patterns or kind.words is not None:
-            return self.automaton(kind).accepts(name)
-        return kind.least <= len(name) <= (len(name) if kind.most is None else kind.most)
+        return any(isinstance(kind, Text) and self.spelling.holds(kind, name) for kind in self.fitting(names))
 
     # What a part says.
 
@@ -175,7 +161,9 @@ class Schemas:
             self._circles += 1
             return ()
         if len(self._reading) > MOST_NESTED:
-            raise TooLarge(f"the schema is too large: more than {MOST_NESTED} references in a row")
+            raise TooLarge(
+                f"the schema is too large: more than {MOST_NESTED} references in a row", placed=True
+            )
         circles = self._circles
         self._reading.add(part)
         try:
@@ -193,18 +181,18 @@ class Schemas:
         self.budget.spend()
         for keyword in REFUSED:
             if keyword in value and not (keyword in ("then", "else") and "if" not in value):
-                self._refuse(where, keyword, "is not supported: an answer can't be held to it")
+                refuse(where, keyword, "is not supported: an answer can't be held to it")
         kinds = tuple(self._typed(value, where))
         if "const" in value:
             kinds = self._met(kinds, self._exactly([value["const"]], where, "const"), part)
         if "enum" in value:
-            members = self._list(value, "enum", where)
+            members = a_list(value, "enum", where)
             if not members:
-                self._refuse(where, "enum", "is empty: no value fits it")
+                refuse(where, "enum", "is empty: no value fits it")
             kinds = self._met(kinds, self._exactly(members, where, "enum"), part)
         if "$ref" in value:
             kinds = self._met(kinds, self._of(self._referred(value["$ref"], where)), part)
-        for number, one in enumerate(self._list(value, "allOf", where)):
+        for number, one in enumerate(a_list(value, "allOf", where)):
             kinds = self._met(kinds, self._of(self._number(one, f"{where}/allOf/{number}")), part)
         for keyword in ("anyOf", "oneOf"):
             if keyword in value:
@@ -213,14 +201,14 @@ class Schemas:
             kinds = self._met(kinds, (*self._without(name), Object(required=(name, *needed))), part)
         if value.get("unevaluatedProperties", True) is not True:
             if value["unevaluatedProperties"] is not False:
-                self._refuse(where, "unevaluatedProperties", "is supported only with the value false")
+                refuse(where, "unevaluatedProperties", "is supported only with the value false")
             kinds = tuple(_sealed(kind) for kind in kinds)
         return kinds
 
     def _alternatives(self, value: Mapping[str, Any], keyword: str, where: str) -> tuple[Kind, ...]:
-        options = self._list(value, keyword, where)
+        options = a_list(value, keyword, where)
         if not options:
-            self._refuse(where, keyword, "is empty: no value fits it")
+            refuse(where, keyword, "is empty: no value fits it")
         parts = [self._number(one, f"{where}/{keyword}/{number}") for number, one in enumerate(options)]
         kinds = [self._of(part) for part in parts]
         if keyword == "oneOf":
@@ -236,7 +224,7 @@ class Schemas:
                     self.budget.spend(1 + len(one) * len(other))
                     if any(self._possible(kind) for kind in met(closed, other)):
                         first, second = sorted((number, other_number))
-                        self._refuse(
+                        refuse(
                             where,
                             "oneOf",
                             f"has alternatives ({first} and {second}) that the same value could fit; use anyOf",
@@ -249,18 +237,14 @@ class Schemas:
 
     def _needs(self, value: Mapping[str, Any], where: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         for keyword in ("dependentRequired", "dependencies"):
-            for name, needed in self._mapping(value, keyword, where).items():
+            for name, needed in a_mapping(value, keyword, where).items():
                 if not isinstance(needed, list) or not all(isinstance(each, str) for each in needed):
-                    self._refuse(where, f"{keyword}/{name}", "is supported only as a list of names")
+                    refuse(where, f"{keyword}/{name}", "is supported only as a list of names")
                 yield name, tuple(needed)
 
     def _typed(self, value: Mapping[str, Any], where: str) -> Iterator[Kind]:
         """The kinds that `type` allows, with the limits of their own keywords."""
-        wanted = value.get("type", [*NAMES])
-        names = wanted if isinstance(wanted, list) else [wanted]
-        for name in names:
-            if name not in NAMES:
-                self._refuse(where, "type", f"{_shown(name)} is no type; there are {', '.join(NAMES)}")
+        names = types(value, where)
         for name in dict.fromkeys(
             "number" if name == "integer" and "number" in names else name for name in names
         ):
@@ -272,7 +256,7 @@ class Schemas:
                 case "string":
                     yield from self._string(value, where)
                 case "number" | "integer":
-                    yield from self._numeric(value, where, integer=name == "integer")
+                    yield from met([Number()], [Number(limits(value, where, integer=name == "integer"))])
                 case "boolean":
                     yield Truth()
                 case _:
@@ -282,11 +266,11 @@ class Schemas:
         patterns = []
         if "pattern" in value:
             if not isinstance(value["pattern"], str):
-                self._refuse(where, "pattern", "must be a string")
+                refuse(where, "pattern", "must be a string")
             patterns.append(self._checked(value["pattern"], where, "pattern"))
         if isinstance(name := value.get("format"), str) and (fixed := formats.pattern(name)):
             patterns.append(fixed)
-        least, most = self._counts(value, "minLength", "maxLength", where)
+        least, most = counts(value, "minLength", "maxLength", where)
         if most is None or least <= most:
             yield Text(tuple(patterns), least, most)
 
@@ -298,38 +282,13 @@ class Schemas:
             raise type(exc)(f"{where}/{keyword} {json.dumps(pattern)[:100]}: {exc}") from exc
         return pattern
 
-    def _numeric(self, value: Mapping[str, Any], where: str, *, integer: bool) -> Iterator[Kind]:
-        low, above = self._bound(value, "minimum", "exclusiveMinimum", where, sign=1)
-        high, below = self._bound(value, "maximum", "exclusiveMaximum", where, sign=-1)
-        multiples: tuple[Decimal, ...] = ()
-        if "multipleOf" in value:
-            multiple = self._decimal(value, "multipleOf", where)
-            if multiple <= 0:
-                self._refuse(where, "multipleOf", "must be larger than 0")
-            multiples = (multiple,)
-        found = met([Number()], [Number(Limits(integer, low, above, high, below, multiples))])
-        yield from found
-
-    def _bound(
-        self, value: Mapping[str, Any], plain: str, exclusive: str, where: str, *, sign: int
-    ) -> tuple[Decimal | None, bool]:
-        bound = self._decimal(value, plain, where) if plain in value else None
-        other = value.get(exclusive)
-        if isinstance(other, bool):  # as the fourth draft had it
-            return bound, other and bound is not None
-        if exclusive in value:
-            strict = self._decimal(value, exclusive, where)
-            if bound is None or strict * sign >= bound * sign:
-                return strict, True
-        return bound, False
-
     def _array(self, value: Mapping[str, Any], where: str) -> Iterator[Kind]:
         first, rest, at = [], value.get("items", True), f"{where}/items"
         if "prefixItems" in value:
-            first = self._list(value, "prefixItems", where)
+            first = a_list(value, "prefixItems", where)
         elif isinstance(rest, list):  # as older drafts had it
             first, rest, at = rest, value.get("additionalItems", True), f"{where}/additionalItems"
-        least, most = self._counts(value, "minItems", "maxItems", where)
+        least, most = counts(value, "minItems", "maxItems", where)
         parts = tuple(self._part(one, f"{where}/prefixItems/{number}") for number, one in enumerate(first))
         unique = value.get("uniqueItems", False) is True
         if most is None or least <= most:
@@ -338,14 +297,14 @@ class Schemas:
     def _object(self, value: Mapping[str, Any], where: str) -> Iterator[Kind]:
         members = tuple(
             (name, self._part(one, f"{where}/properties/{name}"))
-            for name, one in self._mapping(value, "properties", where).items()
+            for name, one in a_mapping(value, "properties", where).items()
         )
         patterns = tuple(
             (
                 self._checked(name, where, "patternProperties"),
                 self._part(one, f"{where}/patternProperties/{name}"),
             )
-            for name, one in self._mapping(value, "patternProperties", where).items()
+            for name, one in a_mapping(value, "patternProperties", where).items()
         )
         extra: Both | None = None
         if "additionalProperties" in value:
@@ -353,10 +312,10 @@ class Schemas:
         names: Both = ()
         if "propertyNames" in value:
             names = self._part(value["propertyNames"], f"{where}/propertyNames")
-        required = () if isinstance(value.get("required"), bool) else self._list(value, "required", where)
+        required = () if isinstance(value.get("required"), bool) else a_list(value, "required", where)
         if not all(isinstance(name, str) for name in required):
-            self._refuse(where, "required", "must be a list of names")
-        least, most = self._counts(value, "minProperties", "maxProperties", where)
+            refuse(where, "required", "must be a list of names")
+        least, most = counts(value, "minProperties", "maxProperties", where)
         layers = (Layer(members, patterns, extra),) if members or patterns or extra is not None else ()
         found = Object(layers, tuple(dict.fromkeys(required)), names, least, most)
         if most is None or max(least, len(found.required)) <= most:
@@ -403,79 +362,14 @@ class Schemas:
         if value is True:
             value = {}
         if not isinstance(value, dict):
-            raise BadSchema(f"{where} must be a schema (an object, true or false), not {_shown(value)}")
+            raise BadSchema(f"{where} must be a schema (an object, true or false), not {shown(value)}")
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._parts)
             self._parts.append((value, where))  # which also keeps it, so that its id stays its own
         return self._numbers[id(value)]
 
     def _referred(self, reference: Any, where: str) -> int:
-        if not isinstance(reference, str):
-            self._refuse(where, "$ref", "must be a string")
-        if not reference.startswith("#"):
-            base = self._root.get("$id") if isinstance(self._root, dict) else None
-            if not isinstance(base, str) or not reference.startswith(base.rstrip("#") + "#"):
-                self._refuse(
-                    where, "$ref", f"{_shown(reference)} leads out of the schema: only # is looked up"
-                )
-            reference = reference[len(base.rstrip("#")) :]
-        if reference[1:] and not reference.startswith("#/"):
-            if self._anchors is None:
-                self._anchors = dict(_anchors(self._root))
-            if reference[1:] not in self._anchors:
-                self._refuse(where, "$ref", f"{_shown(reference)} leads nowhere")
-            return self._number(*self._anchors[reference[1:]])
-        value = self._root
-        for step in reference[2:].split("/") if reference[1:] else ():
-            key = _unescaped(step)
-            if isinstance(value, list) and key.isascii() and key.isdigit() and int(key) < len(value):
-                value = value[int(key)]
-            elif isinstance(value, dict) and key in value:
-                value = value[key]
-            else:
-                self._refuse(where, "$ref", f"{_shown(reference)} leads nowhere")
-        return self._number(value, reference)
-
-    # Reading keywords.
-
-    def _refuse(self, where: str, keyword: str, why: str) -> NoReturn:
-        raise BadSchema(f"{where}/{keyword} {why}")
-
-    def _list(self, value: Mapping[str, Any], keyword: str, where: str) -> list[Any]:
-        found = value.get(keyword, [])
-        if not isinstance(found, list):
-            self._refuse(where, keyword, "must be a list")
-        return found
-
-    def _mapping(self, value: Mapping[str, Any], keyword: str, where: str) -> dict[str, Any]:
-        found = value.get(keyword, {})
-        if not isinstance(found, dict):
-            self._refuse(where, keyword, "must be an object")
-        return found
-
-    def _counts(self, value: Mapping[str, Any], low: str, high: str, where: str) -> tuple[int, int | None]:
-        return self._count(value, low, where) or 0, self._count(value, high, where)
-
-    def _count(self, value: Mapping[str, Any], keyword: str, where: str) -> int | None:
-        if keyword not in value:
-            return None
-        count = value[keyword]
-        if isinstance(count, bool) or not isinstance(count, int | float) or count < 0 or count != int(count):
-            self._refuse(where, keyword, "must be a whole number, 0 or more")
-        if count > COUNT_LIMIT:
-            if keyword.startswith("max"):
-                return None if keyword != "maxItems" else COUNT_LIMIT
-            self._refuse(where, keyword, f"is more than {COUNT_LIMIT}: no answer is that long")
-        return int(count)
-
-    def _decimal(self, value: Mapping[str, Any], keyword: str, where: str) -> Decimal:
-        number = value[keyword]
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            self._refuse(where, keyword, "must be a number")
-        found = Decimal(repr(number))
-        if number and not -18 < found.adjusted() < 300:
-            self._refuse(where, keyword, "is too large or too small a number")
-        return found
+        return self._number(*self._references.find(reference, where))
 
 
 def _closed(kind: Kind) -> Kind:
@@ -500,43 +394,3 @@ def _sealed(kind: Kind) -> Kind:
     )
     patterns = tuple((pattern, ()) for layer in kind.layers for pattern, _ in layer.patterns)
     return replace(kind, layers=(*kind.layers, Layer(members, patterns, NEVER)))
-
-
-def _unescaped(step: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(step).replace("~1", "/").replace("~0", "~")
-
-
-def _anchors(root: Any) -> Iterator[tuple[str, tuple[Any, str]]]:
-    waiting = [(root, "#")]
-    while waiting:
-        value, where = waiting.pop()
-        if isinstance(value, dict):
-            if isinstance(name := value.get("$anchor"), str):
-                yield name, (value, where)
-            waiting.extend((one, f"{where}/{key}") for key, one in value.items())
-        elif isinstance(value, list):
-            waiting.extend((one, f"{where}/{number}") for number, one in enumerate(value))
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value)[:60]
-
-
-def _check_size(root: Any) -> None:
-    """Raises TooLarge before anything walks the schema by recursion."""
-    level, depth, count = [root], 0, 0
-    while level:
-        depth += 1
-        count += len(level)
-        if depth > DEEPEST:
-            raise TooLarge(f"the schema is nested too deeply: {DEEPEST} levels are allowed")
-        if count > VALUES:
-            raise TooLarge(f"the schema is too large: {VALUES} values are allowed")
-        level = [
-            one
-            for value in level
-            if isinstance(value, dict | list)
-            for one in (value.values() if isinstance(value, dict) else value)
-        ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from typing import NoReturn
 
 from tropa.schema import automaton, characters, numerals
@@ -24,7 +25,8 @@ FEW = 8
 MOST_NAMES = 64
 """Names of members that are written one by one where they are all known."""
 
-_PLAIN = characters.without(characters.ALL, characters.either(characters.CONTROLS, characters.of('"\\\x7f')))
+_SPECIAL = characters.either(characters.CONTROLS, characters.of('"\\\x7f'))
+_PLAIN = characters.without(characters.ALL, _SPECIAL)
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
 _BASICS = {
     "sp": SPACE,
@@ -113,22 +115,35 @@ class _Writer:
 
     def _string(self, kind: Text) -> Rule:
         if kind.words is not None:
-            return self._words(self._schemas.automaton(kind).words(len(kind.words)) or [])
+            return self._words(self._schemas.spelling.words(kind))
         if kind.patterns:
-            return Row((_QUOTE, self._walk(self._schemas.automaton(kind), _QUOTE)))
+            return Row((_QUOTE, self._walk(self._schemas.spelling.automaton(kind), _QUOTE)))
         if not kind.least and kind.most is None:
             return Ref("string")
         return Row((_QUOTE, self._grammar.between(Ref("char"), kind.least, kind.most), _QUOTE))
 
     def _words(self, words: Sequence[str]) -> Rule:
-        """These strings, letter by letter: an engine weighs every alternative that it is given at once."""
-        if len(words) < 3:
-            return Any(tuple(literal(_json(word)) for word in words))
-        spelled = automaton.of_words(_json(word)[1:] for word in words)
-        return Row((_QUOTE, self._walk(spelled, NOTHING, raw=True)))
+        """These strings, parted where they differ: an engine weighs all alternatives that it is given at once."""
+        spelled = sorted({_json(word)[1:] for word in words})
+        root = self._grammar.name("w")
+        waiting = [(root, spelled, 0)]
+        while waiting:
+            ref, some, at = waiting.pop()
+            rules: list[Rule] = []
+            for _, each in groupby(some, key=itemgetter(at)):
+                group = [*each]
+                if len(group) == 1:
+                    rules.append(literal(group[0][at:]))
+                    continue
+                same = _parting(group[0], group[-1], at)
+                rest = self._grammar.name("w")
+                rules.append(Row((literal(group[0][at:same]), rest)))
+                waiting.append((rest, group, same))
+            self._grammar.give(ref, Any(tuple(rules)))
+        return Row((_QUOTE, root))
 
-    def _walk(self, of: Automaton, end: Rule, *, raw: bool = False) -> Rule:
-        """All texts of an automaton, each followed by `end`. `raw`: its characters stand as they are."""
+    def _walk(self, of: Automaton, end: Rule) -> Rule:
+        """All texts of an automaton, as they stand in JSON, each followed by `end`."""
         if of.empty:
             return Any(())
         names = [self._grammar.name("q") for _ in of.edges]
@@ -137,20 +152,10 @@ class _Writer:
         for state in needed:
             rules: list[Rule] = [end] if state in of.ends else []
             for target, ranges in automaton.ranges_to(of.edges[state]).items():
-                chars = ranges if raw else characters.both(characters.make(ranges), _PLAIN)
-                taken = ""
-                if not raw:
-                    rules += [
-                        Row((literal(each), names[target])) for each in _escaped(characters.make(ranges))
-                    ]
-                elif len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-                    taken = chr(ranges[0][0])
-                while raw and taken and target not in of.ends and (step := _only(of, target)):
-                    taken += chr(step[0])
-                    target = step[1]
-                if chars:
-                    first = literal(taken) if taken else one_of(chars)
-                    rules.append(Row((first, names[target])))
+                plain, escaped = _spelled(characters.make(ranges))
+                rules += [Row((literal(each), names[target])) for each in escaped]
+                if plain:
+                    rules.append(Row((one_of(plain), names[target])))
                 if target not in seen:
                     seen.add(target)
                     needed.append(target)
@@ -237,7 +242,7 @@ class _Writer:
                 case Number(_, tuple(numbers)):
                     found += {Decimal(each): each for each in numbers}.values()
                 case Text() if kind.words is not None:
-                    found += map(_json, self._schemas.automaton(kind).words(MOST_DIFFERENT) or [""] * 99)
+                    found += map(_json, self._schemas.spelling.words(kind))
                 case _:
                     return None
         return found if len(found) <= MOST_DIFFERENT else None
@@ -247,8 +252,7 @@ class _Writer:
     def _object(self, kind: Object, both: Both) -> Rule:
         schemas = self._schemas
         entries: list[tuple[Ref, bool]] = []
-        for name in kind.members:
-            part = schemas.member(kind, name)
+        for name, part in schemas.members(kind).items():
             if schemas.fitting(part):
                 entries.append((self._entry(literal(_json(name)), part), name in kind.required))
         extras: list[Rule] = []
@@ -274,7 +278,8 @@ class _Writer:
         patterns = [*dict.fromkeys(pattern for layer in kind.layers for pattern, _ in layer.patterns)]
         if len(patterns) > MOST_PATTERNS:
             raise TooLarge(
-                f"the schema is too large: more than {MOST_PATTERNS} patternProperties apply at once"
+                f"the schema is too large: more than {MOST_PATTERNS} patternProperties apply at once",
+                placed=True,
             )
         if not patterns and not open_ended(kind) and not kind.names:
             return []
@@ -301,7 +306,9 @@ class _Writer:
                 automaton.of_pattern(each, budget, wide=True) for each in patterns if each not in here
             ]
             for text in spellings:
-                own_spelling = [schemas.automaton(text)] if text.patterns or text.words is not None else []
+                own_spelling = (
+                    [schemas.spelling.automaton(text)] if text.patterns or text.words is not None else []
+                )
                 low, high = (0, None) if own_spelling else (text.least, text.most)
                 high = None if high is None else min(high, max(low, 64))
                 keys = automaton.joined([*wanted, *own_spelling], [*unwanted, known], low, high, budget)
@@ -330,72 +337,69 @@ class _Members:
         self._most = (
             kind.most if possible is None or (kind.most is not None and kind.most < possible) else None
         )
-        self._rules: dict[tuple[str, int, int, int], Ref] = {}
+        self._last = max((place for place, (_, required) in enumerate(entries, 1) if required), default=0)
+        """The first place behind all that has to be there."""
+        self._rules: dict[tuple[int, ...], Ref] = {}
+        self._waiting: list[tuple[tuple[int, ...], Ref]] = []
 
     def first(self) -> Rule:
         """What comes behind the brace."""
-        if any(required for _, required in self._entries) or self._least:
-            return self._one(0, 0, 0)
-        return Any((self._one(0, 0, 0), literal("}")))
+        first = self._one(0, 0, 0)
+        while self._waiting:
+            (more, *place), ref = self._waiting.pop()
+            self._grammar.give(ref, self._after(*place) if more else self._choice(*place))
+        return first if self._last or self._least else Any((first, literal("}")))
 
     def _one(self, at: int, known: int, all_: int) -> Rule:
         """At least one more member, from this place on. `known` of those before are counted as different ones."""
         if self._most is not None and all_ >= self._most:
             return Any(())
-        key = ("one", at, known, all_)
-        if key not in self._rules:
-            self._rules[key] = self._grammar.name("o")
-            self._grammar.give(self._rules[key], self._choice(at, known, all_))
-        return self._rules[key]
+        return self._ref(False, at, known, all_)
+
+    def _ref(self, *place: int) -> Ref:
+        if place not in self._rules:
+            self._rules[place] = self._grammar.name("o")
+            self._waiting.append((place, self._rules[place]))
+        return self._rules[place]
 
     def _choice(self, at: int, known: int, all_: int) -> Rule:
-        if at == len(self._entries):
+        different, total = min(known + 1, self._least), 0 if self._most is None else all_ + 1
+        if at >= len(self._entries):
             # Names may repeat among the others: only the first is sure to be a new one.
-            fresh = at + 1
-            return Any(
-                tuple(Row((extra, self._after(fresh, *self._counted(known, all_)))) for extra in self._extras)
+            after = self._ref(
+                True, len(self._entries) + 1, different if at == len(self._entries) else known, total
             )
-        if at > len(self._entries):
-            counted = (known, self._counted(known, all_)[1])
-            return Any(tuple(Row((extra, self._after(at, *counted))) for extra in self._extras))
+            return Any(tuple(Row((extra, after)) for extra in self._extras))
         entry, required = self._entries[at]
-        this = Row((entry, self._after(at + 1, *self._counted(known, all_))))
+        this = Row((entry, self._ref(True, at + 1, different, total)))
         return this if required else Any((this, self._one(at + 1, known, all_)))
-
-    def _counted(self, known: int, all_: int) -> tuple[int, int]:
-        """One more. What nobody asks for is not counted."""
-        return min(known + 1, self._least), 0 if self._most is None else all_ + 1
 
     def _after(self, at: int, known: int, all_: int) -> Rule:
         """The end, or a comma and more."""
-        key = ("after", at, known, all_)
-        if key not in self._rules:
-            name = self._rules[key] = self._grammar.name("o")
-            rules: list[Rule] = [Row((_NEXT, self._one(at, known, all_)))]
-            if known >= self._least and not any(required for _, required in self._entries[at:]):
-                rules.insert(0, Row((_SP, literal("}"))))
-            self._grammar.give(name, Any(tuple(rules)))
-        return self._rules[key]
+        more = Row((_NEXT, self._one(at, known, all_)))
+        if known < self._least or at < self._last:
+            return more
+        return Any((Row((_SP, literal("}"))), more))
 
 
-def _only(of: Automaton, state: int) -> tuple[int, int] | None:
-    """The one character that can come now, and where it leads."""
-    edges = of.edges[state]
-    return (edges[0][0], edges[0][2]) if len(edges) == 1 and edges[0][0] == edges[0][1] else None
+def _parting(one: str, other: str, at: int) -> int:
+    """The place from `at` on where two different texts part."""
+    while one[at] == other[at]:
+        at += 1
+    return at
 
 
-def _escaped(chars: characters.Set) -> list[str]:
-    """Of these characters, those that JSON writes in another way, as it does."""
-    found = [text for letter, text in _ESCAPES.items() if characters.both(chars, characters.of(letter))]
-    rare = characters.without(
-        characters.both(chars, characters.either(characters.CONTROLS, characters.of("\x7f"))),
-        characters.of("".join(_ESCAPES)),
-    )
-    if (
-        sum(high - low + 1 for low, high in rare) <= FEW
-    ):  # else a class that leaves something out: nobody wants them
-        found += [f"\\u{code:04x}" for low, high in rare for code in range(low, high + 1)]
-    return found
+def _spelled(chars: characters.Set) -> tuple[characters.Set, list[str]]:
+    """Of these characters, those that stand in JSON as they are, and what the others are written as."""
+    special = characters.both(chars, _SPECIAL)
+    if not special:
+        return chars, []
+    codes = [code for low, high in special for code in range(low, high + 1)]
+    found = [_ESCAPES[chr(code)] for code in codes if chr(code) in _ESCAPES]
+    rare = [code for code in codes if chr(code) not in _ESCAPES]
+    if len(rare) <= FEW:  # else a class that leaves something out, and nobody wants these
+        found += [f"\\u{code:04x}" for code in rare]
+    return characters.both(chars, _PLAIN), found
 
 
 def _json(word: str) -> str:

@@ -173,6 +173,14 @@ def test_empty_means_unset(name: str, text: str) -> None:
     assert load({name: text}) == load({})
 
 
+def test_a_quantized_cache_without_flash_attention_is_a_contradiction() -> None:
+    """The engine refuses it at each load."""
+    with pytest.raises(BadSettings, match="OLLAMA_KV_CACHE_TYPE=q8_0: it needs flash attention"):
+        load({"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "0"})
+    assert load({"OLLAMA_KV_CACHE_TYPE": "q8_0", "OLLAMA_FLASH_ATTENTION": "1"}).kv_cache_type == "q8_0"
+    assert load({"OLLAMA_KV_CACHE_TYPE": "bf16", "OLLAMA_FLASH_ATTENTION": "0"}).flash_attention is False
+
+
 def test_nothing_set_is_the_documented_default() -> None:
     default = Settings()
     assert load({}) == Settings(models=default.models.expanduser(), state=default.state.expanduser())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+
 from tests.cli.conftest import Run, Transcript
-from tests.cli.fakeserver import Fake, as_json
+from tests.cli.fakeserver import Fake, as_json, error
 from tropa.cli.show import model_sections
 
 ANSWER = {
@@ -63,6 +67,21 @@ def test_single_parts(tropa: Run, fake: Fake) -> None:
     assert tropa("show", "m", "--license").out == ANSWER["license"] + "\n"  # type: ignore[operator]
     assert tropa("show", "m", "--system").out == ""
     assert tropa("show", "--system=false", "m", "--parameters").out.count("\n") == 2
+
+
+def test_a_license_cannot_steer_the_terminal(tropa: Run, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.replies["POST /api/show"] = as_json({"license": "MIT\x1b[2J\x9b1m\tLicense\n"})
+    assert tropa("show", "m", "--license").out == "MIT\x1b[2J\x9b1m\tLicense\n\n", "a pipe gets all of it"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert tropa("show", "m", "--license").out == "MIT[2J1m\tLicense\n\n"
+    assert "\x1b" not in tropa("show", "m").out
+
+
+def test_an_error_cannot_steer_the_terminal(tropa: Run, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.replies["POST /api/show"] = error("\x1b[31mred\nnews", 500)
+    assert tropa("show", "m").err == "Error: \x1b[31mred\nnews\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert tropa("show", "m").err == "Error: [31mred\nnews\n"
 
 
 def test_only_one_part_at_a_time(tropa: Run) -> None:

@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TropaError as error:
         return complain(error)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the shell's prompt should not follow `^C`
         return INTERRUPTED
     except BrokenPipeError:  # `tropa list | head -1`: whoever read has enough
         _forget_output()
@@ -58,12 +60,14 @@ def complain(error: TropaError) -> int:
     text = f"Error: {error}\n"
     if error.hint:
         text += f"{error.hint[0].upper()}{error.hint[1:]}\n"
+    from tropa.cli.terminal import safe
+
     try:
         sys.stdout.flush()
     except OSError:
         _forget_output()
     with contextlib.suppress(OSError):  # the status still tells
-        sys.stderr.write(text)
+        sys.stderr.write(safe(text, sys.stderr))
     return 1
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tropa.cli import terminal
 from tropa.cli.command import Call, UsageError
 from tropa.cli.target import client
 from tropa.client.client import Json
@@ -32,9 +33,10 @@ def show(call: Call) -> int:
     answer = client().post("/api/show", {"model": model, "name": model, "verbose": verbose})
     if wanted:
         (part,) = wanted
-        sys.stdout.write(str(answer.get(part) or "") + ("\n" if part in _ENDED else ""))
+        text = str(answer.get(part) or "") + ("\n" if part in _ENDED else "")
     else:
-        sys.stdout.write(model_sections(answer, verbose=verbose))
+        text = model_sections(answer, verbose=verbose)
+    sys.stdout.write(terminal.safe(text, sys.stdout))  # whoever made the model wrote its license
     return 0
 
 

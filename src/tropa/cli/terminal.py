@@ -21,6 +21,15 @@ def moves_cursor(stream: TextIO) -> bool:
     return is_terminal(stream) and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
+def safe(text: str, stream: TextIO) -> str:
+    """Text of others for `stream`: whoever wrote it does not get to steer our terminal."""
+    if not is_terminal(stream):
+        return text
+    from tropa.text.wrap import printable
+
+    return printable(text)
+
+
 def width(stream: TextIO) -> int:
     """In columns; 80 if nobody knows."""
     try:

@@ -92,6 +92,17 @@ def test_an_architecture_that_the_engine_does_not_know(server: Server, good: byt
     assert error.startswith('unsupported architecture "lxama"'), error
 
 
+HUGE = 10**400
+"""JSON's whole numbers have no end, and a float has."""
+
+
+@pytest.mark.parametrize(("key", "wanted"), [("num_ctx", "a whole number"), ("temperature", "a number")])
+def test_a_parameter_larger_than_any_float(server: Server, key: str, wanted: str) -> None:
+    answer = server.post("/api/create", {"model": "bad", "from": "tiny", "parameters": {key: HUGE}})
+    assert answer.status == 400
+    assert answer.error.startswith(f"parameter '{key}' must be {wanted}, not number")
+
+
 REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "bad"}, 400, "neither 'from' or 'files' was specified"),
     ({"model": "bad", "files": {}}, 400, "unknown type (files is empty)"),
@@ -102,6 +113,10 @@ REQUESTS: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "bad", "files": {"a.gguf": "zz"}}, 400, "invalid digest format"),
     ({"model": "bad", "files": {"../a.gguf": ABSENT}}, 400, "file path must be relative"),
     ({"model": "bad", "files": {"/a.gguf": ABSENT}}, 400, "file path must be relative"),
+    (
+        *({"model": "bad", "from": "tiny", "info": {"context_length": HUGE}}, 400),
+        'info field "context_length" must be a non-negative integer',
+    ),
 ]
 
 

@@ -79,6 +79,11 @@ def test_stop_texts_are_texts() -> None:
     assert sampling(stop=["a", "", "b"])["stop"] == ["a", "b"]
 
 
+def test_one_stop_text_of_a_model_is_a_list_of_one() -> None:
+    """It can be created so, and would then fail at every request."""
+    assert parse({"stop": "a"}, {}).values["stop"] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -161,7 +161,7 @@ def _info(fields: Mapping[str, object]) -> dict[str, object]:
         if (value := fields.get(key)) is not None:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InvalidRecipe(f'info field "{key}" must be a number')
-            if value < 0 or not float(value).is_integer():
+            if not 0 <= value < 1 << 63 or not float(value).is_integer():
                 raise InvalidRecipe(f'info field "{key}" must be a non-negative integer')
             overrides[key] = int(value)
     return overrides

@@ -92,10 +92,10 @@ def misfit(key: str, value: object) -> str | None:
     """What a value that came as JSON should have been; None if it will do, or nobody knows that name."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in INTS:
-        whole = number and float(value).is_integer() and -(1 << 63) <= value < 1 << 63  # type: ignore[arg-type, operator] # a number
+        whole = number and -(1 << 63) <= value < 1 << 63 and float(value).is_integer()  # type: ignore[arg-type, operator] # a number
         return None if whole else "a whole number"
     if key in FLOATS:
-        return None if number and _fits(float(value)) else "a number"  # type: ignore[arg-type] # a number
+        return None if number and _fits(value) else "a number"  # type: ignore[arg-type] # a number
     if key in BOOLS:
         return None if isinstance(value, bool) else "true or false"
     if key in LISTS:
@@ -123,9 +123,9 @@ def _scalar(key: str, text: str, line: int) -> object:
 
 
 def _fits(value: float) -> bool:
-    """Into the 32 bits that the engine keeps it in."""
+    """Into the 32 bits that the engine keeps it in. JSON knows whole numbers that no float can hold."""
     try:
         struct.pack("<f", value)
-    except OverflowError:
+    except (OverflowError, struct.error):
         return False
     return math.isfinite(value)

@@ -78,6 +78,7 @@ COMMANDS = (
         more=(
             "What is piped in becomes the first part of the prompt. Without a prompt, on a terminal,\n"
             "a chat begins. A model that is not here is pulled first.\n"
+            "Images (and sounds) that the prompt names by a path, like ./photo.png, are sent to models that take them.\n"
             "If no server runs on this machine, one is started and stops when the command ends."
         ),
     ),

@@ -29,6 +29,7 @@ from tropa.library.bundled import packaged
 from tropa.library.library import Library
 from tropa.runners.choice import PROBE_LIMIT, Verdict, fingerprint, probe
 from tropa.runners.rundir import RunDir
+from tropa.server.access import BadOrigin, Origins
 from tropa.server.keys import OpenToAll, check
 from tropa.server.listener import CannotListen, listen
 from tropa.settings import Settings
@@ -68,15 +69,14 @@ def diagnose(settings: Settings) -> list[Finding]:
     there = devices()
     found += [memory(there[0]), *budget(settings, there), *gpus(there[1:], libraries)]
     found.append(store(settings))
-    return found
+    return [*found, *state(settings), *origins(settings)]
 
 
 def _tried(settings: Settings) -> tuple[list[Finding], frozenset[str]]:
     try:
-        wanted = candidates(settings.llama_server)
-    except TropaError as error:
+        return asyncio.run(try_engines(candidates(settings.llama_server), settings.state / "engines.json"))
+    except TropaError as error:  # no such executable, or no place for its socket
         return [Finding("engine", Level.BROKEN, str(error), error.hint or "")], frozenset()
-    return asyncio.run(try_engines(wanted, settings.state / "engines.json"))
 
 
 async def try_engines(engines: list[Engine], memory_file: Path) -> tuple[list[Finding], frozenset[str]]:
@@ -214,9 +214,34 @@ def gpus(there: Iterable[DeviceMemory], libraries: frozenset[str]) -> list[Findi
     return found or [Finding("gpu", Level.OK, "none: models run on the CPU")]
 
 
+def _standing(folder: Path) -> Path:
+    """The folder itself, or what there is of the way to it."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
+def state(settings: Settings) -> list[Finding]:
+    """Only if something is wrong with it: nobody needs to know of this folder otherwise."""
+    standing = _standing(settings.state.expanduser())
+    if standing.is_dir() and os.access(standing, os.W_OK | os.X_OK):
+        return []
+    text = (
+        f"{settings.state} cannot be written to: how much memory models need is learnt anew after each start"
+    )
+    return [Finding("state", Level.NOTE, text, "set TROPA_STATE to a folder that this user may write to")]
+
+
+def origins(settings: Settings) -> list[Finding]:
+    try:
+        Origins(settings.origins)
+    except BadOrigin as error:
+        refused = "correct it: the server would refuse to start"
+        return [Finding("settings", Level.BROKEN, str(error), refused)]
+    return []
+
+
 def store(settings: Settings) -> Finding:
     root = settings.models.expanduser()
-    standing = next(folder for folder in (root, *root.parents) if folder.exists())
+    standing = _standing(root)
     facts: dict[str, object] = {"path": str(root), "exists": standing == root}
     if not standing.is_dir():
         return Finding(

@@ -78,7 +78,8 @@ COMMANDS = (
         more=(
             "What is piped in becomes the first part of the prompt. Without a prompt, on a terminal,\n"
             "a chat begins. A model that is not here is pulled first.\n"
-            "Images (and sounds) that the prompt names by a path, like ./photo.png, are sent to models that take them.\n"
+            "Images (and sounds) that a prompt names by a path, like ./photo.png, go with it to models\n"
+            "that take them.\n"
             "If no server runs on this machine, one is started and stops when the command ends."
         ),
     ),

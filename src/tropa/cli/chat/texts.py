@@ -19,9 +19,9 @@ Use \"\"\" to begin and to end a message of several lines.
 """
 
 FILES = """\
-Write the path of an image (.jpg .png .webp) or, for a model that hears, of a sound (.wav .mp3 .flac) into a
-message to send the file with it: "What is in ./photo.png?" Tab completes paths, and a file may be dropped on
-the terminal.
+The path of an image (.jpg .png .webp) in a message sends the file with it, or of
+a sound (.wav .mp3 .flac) to a model that hears: "What is in ./photo.png?"
+Tab completes paths. Files may be dropped on the terminal.
 
 """
 

@@ -26,8 +26,9 @@ def wav(
     tag: int = 1,
     claim: int | None = None,
     before: bytes = b"",
+    block: int | None = None,
 ) -> bytes:
-    width = channels * bits // 8
+    width = channels * bits // 8 if block is None else block
     form = struct.pack("<HHIIHH", tag, channels, rate, rate * width, width, bits)
     size = len(samples) if claim is None else claim
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + before + b"data" + struct.pack("<I", size)
@@ -39,12 +40,15 @@ def flac(samples: int, rate: int = RATE) -> bytes:
     return b"fLaC\x80\0\0\x22" + bytes(10) + numbers + bytes(16)
 
 
-def mp3(frames: int, *, says: int | None = None) -> bytes:
-    """MPEG 1, layer III, 128 kbit/s, 44.1 kHz: frames of 417 bytes and 1152 samples."""
+def mp3(frames: int, *, says: int | None = None, silence: tuple[int, int] = (0, 0)) -> bytes:
+    """MPEG 1, layer III, 128 kbit/s, 44.1 kHz: frames of 417 bytes and 1152 samples. `says`: how many there are, by
+    their first; `silence`: samples that an encoder added before and behind, by the same."""
     frame = b"\xff\xfb\x90\xc0" + bytes(413)
     first = b""
     if says is not None:
-        first = b"\xff\xfb\x90\xc0" + bytes(17) + b"Xing" + struct.pack(">II", 1, says) + bytes(384)
+        added = (silence[0] << 12 | silence[1]).to_bytes(3, "big")
+        tag = b"Xing" + struct.pack(">II", 1, says) + b"LAME3.100".ljust(21, b"\0") + added
+        first = (b"\xff\xfb\x90\xc0" + bytes(17) + tag).ljust(417, b"\0")
     return first + frame * frames
 
 
@@ -62,6 +66,7 @@ FRAME = 1152 / 44100
         (mp3(100), "mp3", 100 * FRAME),
         (b"ID3\x04\0\0\0\0\x01\x00" + bytes(128) + mp3(10), "mp3", 10 * FRAME),
         (mp3(100, says=100), "mp3", 101 * FRAME),
+        (mp3(6, says=6, silence=(576, 1700)), "mp3", 7 * FRAME),
     ],
 )
 def test_kind_and_length_of_what_people_send(data: bytes, kind: str, seconds: float) -> None:
@@ -78,7 +83,8 @@ def test_a_wav_from_a_pipe_lasts_as_long_as_its_samples() -> None:
     "data",
     [
         wav(rate=1),
-        wav(bytes(100), tag=17, bits=4, before=b"fact\x04\0\0\0\xff\xff\xff\xff"),
+        wav(bytes(36000), rate=4, bits=12, channels=60, block=1),
+        wav(bytes(2000), tag=17, bits=4, before=b"fact\x04\0\0\0\xff\xff\xff\xff"),
         flac(1 << 35),
         flac(100000, rate=1),
         mp3(1, says=0x7FFFFFFF),
@@ -107,6 +113,15 @@ def test_bytes_between_frames_count_as_the_densest_frames() -> None:
         (flac(0), "does not say how long"),
         (flac(1, rate=0), "no sample rate"),
         (b"fLaC", "cut off"),
+        (wav(b"\1\0"), "shorter than"),
+        (wav(bytes(400), rate=48000), "shorter than"),
+        (wav(bytes(2000), channels=60, block=60 * 40), "shorter than"),
+        (wav(bytes(2000), tag=17, bits=4, before=b"fact\x04\0\0\0\1\0\0\0"), "shorter than"),
+        (flac(1), "shorter than"),
+        (mp3(3, says=0), "shorter than"),
+        (mp3(1, says=1, silence=(576, 575)), "shorter than"),
+        (mp3(3, says=2, silence=(1774, 0)), "shorter than"),
+        (b"\xff\xfb", "shorter than"),
         (b"OggS" + bytes(20), "the sound is Ogg: WAV, MP3 and FLAC are taken"),
         (b"\0\0\0\x20ftypM4A ", "the sound is MP4"),
         (b"", "of no known kind"),

@@ -123,6 +123,8 @@ def test_a_model_says_that_it_hears(models: Server) -> None:
             "the request holds more than 60 minutes of sound: send it in pieces",
         ),
         ("jinja", packed(flac(0)), "the FLAC does not say how long it is"),
+        ("jinja", packed(wav(b"\1\0")), "the sound is shorter than 0.02 seconds"),
+        ("jinja", packed(mp3(1, says=1, silence=(0, 1151))), "the sound is shorter than 0.02 seconds"),
     ],
 )
 def test_what_a_model_can_not_hear_is_refused_before_it_is_loaded(
@@ -138,8 +140,14 @@ def test_what_a_model_can_not_hear_is_refused_before_it_is_loaded(
         assert models.ps().get(f"{model}:latest", {}).get("context_length") != 2304
 
 
+@pytest.mark.parametrize("samples", [320, 321, FRAME, FRAME + 1])
+def test_the_shortest_sounds_do_no_harm(models: Server, samples: int) -> None:
+    """One of a single sample ends an engine; these are the shortest that are let through."""
+    assert chat(models, "jinja", [user("What?", images=[packed(wav(bytes(2 * samples)))])]).text == "Yes"
+
+
 def test_a_broken_sound_is_the_senders_mistake(models: Server) -> None:
-    answer = models.post("/api/chat", model="jinja", messages=[user("What?", images=[packed(flac(100))])])
+    answer = models.post("/api/chat", model="jinja", messages=[user("What?", images=[packed(flac(RATE))])])
     assert answer.status == 400
     assert "audio" in answer.error
     assert chat(models, "jinja", [user("What?", images=[HALF])]).text == "Yes"

@@ -1,7 +1,8 @@
-"""How long a sound is, by the frames it holds and never by what it promises alone.
+"""How long a sound is, at the longest and at the shortest that it could mean.
 
-An engine unpacks a sound whole before it looks at it. A kilobyte can say of itself that it lasts for days, and the
-engine would make room for that, so what is sent to it is measured first: the longest of all that could be meant.
+An engine unpacks a sound whole before it looks at it, and takes its word for its length. A kilobyte can say of itself
+that it lasts for days, and the engine makes room for that; a sound of one sample ends the engine. So what is sent to it
+is measured first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ Kind = Literal["wav", "mp3", "flac"]
 
 HEAD = 12
 """Bytes from the beginning that tell what something is."""
+
+LEAST = 0.02
+"""Seconds, less than which nobody can have said anything."""
 
 _COMPANDED = (6, 7)  # A-law, mu-law: a byte each
 _PLAIN = (1, 3, *_COMPANDED, 0xFFFE)
@@ -33,6 +37,7 @@ _RATES = {
 }  # by the version's number
 _DENSEST = 0.144 / 24
 """Seconds per byte of the shortest frames of the slowest kind: for what a decoder may find where we find nothing."""
+_DECODER_DELAY = 529  # samples that some take away as well
 _FOREIGN = (
     (0, b"OggS", "Ogg"),
     (0, b"\x1a\x45\xdf\xa3", "WebM"),
@@ -60,27 +65,31 @@ def foreign(head: bytes) -> str:
 
 
 def seconds(data: bytes, most: float) -> float:
-    """How long it may last; somewhere beyond `most` it is no longer counted. Raises BadSound for what is no sound."""
+    """How long it may last; somewhere beyond `most` it is no longer counted. Raises BadSound for what is no sound, and
+    for one that may be shorter than LEAST."""
     match kind(data[:HEAD]):
         case "wav":
-            return _wav(data)
+            shortest, longest = _wav(data)
         case "flac":
-            return _flac(data)
+            shortest = longest = _flac(data)
         case "mp3":
-            return _mp3(data, most)
+            shortest, longest = _mp3(data, most)
         case None:
             name = foreign(data[:HEAD])
             raise BadSound(f"the sound is {name or 'of no known kind'}: WAV, MP3 and FLAC are taken")
+    if shortest < LEAST:
+        raise BadSound(f"the sound is shorter than {LEAST} seconds, or says so")
+    return longest
 
 
-def _wav(data: bytes) -> float:
-    tag = channels = rate = bits = stated = 0
+def _wav(data: bytes) -> tuple[float, float]:
+    tag = channels = rate = bits = block = stated = 0
     at = HEAD
     while at + 8 <= len(data):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         at += 8
         if name == b"fmt " and at + 16 <= len(data):
-            tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at)
+            tag, channels, rate, _, block, bits = struct.unpack_from("<HHIIHH", data, at)
         elif name == b"fact" and at + 4 <= len(data):
             stated = int.from_bytes(data[at : at + 4], "little")
         elif name == b"data":
@@ -94,9 +103,11 @@ def _wav(data: bytes) -> float:
         )
     there = min(size, len(data) - at)  # who writes into a pipe does not know the size yet
     if tag in _PLAIN:
-        width = 8 if tag in _COMPANDED else bits
-        return there * 8 / (width * channels) / rate
-    return max(there * 2, stated) / rate  # packed, to four bits at the densest
+        width = channels * (1.0 if tag in _COMPANDED else bits / 8)
+        widths = (width, block or width)  # decoders go by the one or by the other
+        return there / max(widths) / rate, there / min(widths) / rate
+    packed = there * 2  # to four bits a sample at the densest
+    return min(there / channels, stated or packed) / rate, max(packed, stated) / rate
 
 
 def _flac(data: bytes) -> float:
@@ -113,9 +124,10 @@ def _flac(data: bytes) -> float:
     return samples / rate
 
 
-def _mp3(data: bytes, most: float) -> float:
+def _mp3(data: bytes, most: float) -> tuple[float, float]:
     at, end = _tagged(data), len(data)
-    heard = claimed = 0.0
+    heard = 0.0
+    claim: tuple[float, float] | None = None
     first = True
     while at + 4 <= end and heard <= most:
         frame = _frame(data, at)
@@ -127,10 +139,12 @@ def _mp3(data: bytes, most: float) -> float:
             continue
         length, duration = frame
         if first:
-            claimed, first = _claimed(data[at : at + length], duration), False
+            claim, first = _claimed(data[at : at + length], duration), False
         heard += duration
         at += length
-    return max(heard, claimed)
+    if claim is None:
+        return heard, heard
+    return claim[0], max(heard, claim[1])
 
 
 def _tagged(data: bytes) -> int:
@@ -160,10 +174,20 @@ def _frame(data: bytes, at: int) -> tuple[int, float] | None:
     return samples // 8 * bits // hertz + padding, samples / hertz
 
 
-def _claimed(frame: bytes, duration: float) -> float:
-    """What the first frame says of all of them, if it is one that says so."""
+def _claimed(frame: bytes, duration: float) -> tuple[float, float] | None:
+    """What the first frame says of all of them, if it is one that says so: at the shortest, without the silence that an
+    encoder put before and behind, and at the longest."""
     for mark in (b"Xing", b"Info"):
         at = frame.find(mark)
-        if at >= 0 and len(frame) >= at + 12 and frame[at + 7] & 1:
-            return int.from_bytes(frame[at + 8 : at + 12], "big") * duration
-    return 0.0
+        if at < 0 or len(frame) < at + 12:
+            continue
+        flags = frame[at + 7]
+        if not flags & 1:
+            continue
+        longest = int.from_bytes(frame[at + 8 : at + 12], "big") * duration
+        more = at + 12 + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
+        added = int.from_bytes(frame[more + 21 : more + 24], "big")
+        silence = (added >> 12) + (added & 0xFFF) + _DECODER_DELAY if added and frame[more] else 0
+        samples = 1152 if frame[1] >> 3 & 3 == 3 else 576
+        return longest - silence * duration / samples, longest
+    return None

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
+import re
 import socket
 import time
+import weakref
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from starlette.types import Message, Receive
 
 from tests.support.places import short_folder
-from tests.support.processes import patience
+from tests.support.processes import patience, until
 from tests.support.server import Server, serving
-from tropa.server.intake import Hold, Intake, TooLarge, TooMuch
+from tropa.server.intake import LARGE, MOST_BODY, PAUSE, Hold, Intake, TooLarge, TooMuch
+from tropa.server.respond import while_connected
 
 SECONDS = 0.5
 
@@ -159,3 +165,65 @@ async def test_a_body_that_goes_elsewhere_counts_for_nothing() -> None:
     for _ in range(4):
         await taken()
     assert hold.size == 0
+
+
+def test_what_a_large_request_held_is_free_when_it_has_ended() -> None:
+    """The error of a refused one kept it in memory, by a circle of references, until the garbage was collected."""
+    image = "A" * (64 << 20)
+    with short_folder() as folder, serving(folder) as server:
+        process = psutil.Process(server.process.pid)
+        assert server.post("/api/generate", model="tiny", prompt="x", images=["AAAA"]).status == 400
+        before = process.memory_info().rss
+        for path in ("/api/generate", "/api/chat", "/api/show"):
+            said = [{"role": "user", "content": "x", "images": [image]}] if path == "/api/chat" else []
+            assert server.post(path, model="tiny", images=[image], messages=said).status in (200, 400)
+            until(lambda: process.memory_info().rss - before < 32 << 20, f"it is free after {path}", within=5)
+
+
+async def test_nothing_that_was_refused_waits_for_the_garbage_collection() -> None:
+    class Body:
+        """Megabytes."""
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def work(body: Body) -> None:
+        await asyncio.sleep(0)
+        raise TooMuch("for this test")
+
+    body = Body()
+    known = weakref.ref(body)
+    gc.disable()
+    try:
+        with pytest.raises(TooMuch) as caught:
+            await while_connected(receive, work(body))
+        del caught, body
+        await asyncio.sleep(0)
+        assert known() is None
+    finally:
+        gc.enable()
+
+
+async def test_large_bodies_are_handed_out_one_after_the_other_and_others_have_their_turn_between() -> None:
+    hold = Hold()
+    seen: list[str] = []
+
+    async def other() -> None:
+        while True:
+            seen.append("other")
+            await asyncio.sleep(PAUSE / 4)
+
+    async def large() -> None:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": bytes(LARGE + 1), "more_body": False}
+
+        await Intake(receive, MOST_BODY, None, hold)()
+        seen.append("large")
+
+    beside = asyncio.create_task(other())
+    async with asyncio.timeout(patience(20)):
+        await asyncio.gather(*(large() for _ in range(3)))
+    beside.cancel()
+    between = "".join("L" if each == "large" else "." for each in seen).strip(".")
+    assert re.fullmatch(r"L\.+L\.+L", between), between

@@ -11,6 +11,8 @@ from tropa.errors import TropaError
 
 MOST_BODY = 256 << 20  # bytes of a body; a file that is uploaded may have any number
 MOST_BODIES = 1 << 30  # bytes of all bodies together whose requests have not ended
+LARGE = 4 << 20  # bytes of a body, from which on those that are whole are handed out one after the other
+PAUSE = 0.02  # seconds between them
 SLOWEST = 500  # bytes a second, of a body that takes longer than the patience lasts
 
 
@@ -46,6 +48,7 @@ class Hold:
     def __init__(self, limit: int = MOST_BODIES) -> None:
         self._limit = limit
         self.size = 0
+        self._turns = asyncio.Lock()
 
     def take(self, size: int) -> None:
         """Raises TooMuch."""
@@ -55,6 +58,13 @@ class Hold:
 
     def give(self, size: int) -> None:
         self.size -= size
+
+    async def turn(self) -> None:
+        """Wait for the turn of a large body: reading one takes a second, and everybody else waits for it. The next turn
+        comes only when the others had theirs."""
+        await self._turns.acquire()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_later, PAUSE, self._turns.release)
 
 
 class Intake:
@@ -99,6 +109,8 @@ class Intake:
         if self._hold is not None:
             self._hold.take(size)
             self._held += size
+        if self._whole and self._hold is not None and self._size > LARGE:
+            await self._hold.turn()
         if not self._whole and self._patience is not None:
             late = time.monotonic() - self._began - self._patience
             if late * SLOWEST > self._size:

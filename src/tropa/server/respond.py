@@ -66,6 +66,9 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
             await asyncio.wait({task})
         if not task.cancelled():
             task.exception()  # seen: the client that should have heard of it has gone
+        # An error knows this frame by its traceback, and the task the error: what the request held, megabytes perhaps,
+        # would stay until the garbage is collected.
+        del task, leaving
 
 
 async def _disconnected(receive: Receive) -> None:

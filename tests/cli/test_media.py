@@ -250,13 +250,16 @@ def test_a_path_at_the_start_of_a_line_is_no_command(here: Path, seeing: Fake) -
     lines = [f"{here}/a.png", f"{here}/list/x.png what?", f"{here}/nix.png what?", "/bye"]
     out = play(seeing, *lines, chat=SEEING)
     assert [body["messages"][-1]["content"] for body in seeing.bodies("/api/chat")] == ["", "what?"]
-    assert out[-1] == f"Unknown command '{here}/nix.png'. Type /? for help\n"
+    assert out[-2:] == [
+        f"(aside) no such file: '{here}/nix.png'\n",
+        f"Unknown command '{here}/nix.png'. Type /? for help\n",
+    ]
 
 
 def test_a_path_at_the_start_of_a_line_for_a_model_that_does_not_see(here: Path, seeing: Fake) -> None:
     out = play(seeing, f"{here}/a.png what?", "/bye")
     assert out == [
-        f"(aside) model \"m\" takes no images, left in the text: '{here}/a.png'\n",
+        f"(aside) model \"m\" takes no images: '{here}/a.png'\n",
         f"Unknown command '{here}/a.png'. Type /? for help\n",
     ]
 

@@ -101,6 +101,14 @@ def test_statistics_go_to_stderr(tropa: Run, model: Fake) -> None:
     assert tropa("run", "m", "hi", "--verbose") == Transcript(0, "cut off\n\n", "")
 
 
+def test_cached_tokens_make_no_rate(tropa: Run, model: Fake) -> None:
+    model.replies["POST /api/generate"] = lines(*pieces("Yes."), FINAL | {"cached_tokens": 20})
+    shown = STATISTICS.replace("199.88", "46.13") + "prompt cached count:  20 token(s)\n"
+    assert tropa("run", "m", "hi", "--verbose").err == shown
+    model.replies["POST /api/generate"] = lines(*pieces("Yes."), FINAL | {"cached_tokens": 26})
+    assert "prompt eval rate" not in tropa("run", "m", "hi", "--verbose").err
+
+
 def test_a_call_of_a_tool_is_shown(tropa: Run, model: Fake) -> None:
     call = {"function": {"name": "f", "arguments": {"x": 1}}}
     model.replies["POST /api/generate"] = lines({"response": "", "done": True, "tool_calls": [call]})

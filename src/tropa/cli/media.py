@@ -91,7 +91,7 @@ def attach(text: str, takes: Collection[str], model: str) -> Prompt:
     for file in files:
         data, kind = _read(file.path)
         if kind not in takes:
-            raise MediaError(f"'{file.path}' is {kind}: model \"{model}\" takes no {_NOUNS[kind]}")
+            raise MediaError(f"'{file.path}' is {kind}: {_refusal(kind, model)}")
         images.append(base64.b64encode(data).decode())
         notes.append(f"Added {kind} '{file.path}'")
     rest = _without(text, files)
@@ -99,13 +99,16 @@ def attach(text: str, takes: Collection[str], model: str) -> Prompt:
 
 
 def file_at_start(line: str) -> Mention | None:
-    """The file with whose name a line begins that looks like a /command."""
+    """The image or sound with whose path a line begins that looks like a /command."""
     first = next(mentions(line), None) if line.startswith("/") else None
-    return first if first is not None and first.start == 0 and first.there else None
+    return first if first is not None and first.start == 0 else None
 
 
-def not_taken(kind: str, paths: Sequence[str], model: str) -> str:
-    return f'model "{model}" takes no {_NOUNS[kind]}, left in the text: {_listed(paths)}'
+def why_not(file: Mention, takes: Collection[str], model: str) -> str:
+    """Why a file is not sent, for the user; nothing if it can be, or if none was meant."""
+    if file.there:
+        return "" if file.kind in takes else f"{_refusal(file.kind, model)}: '{file.path}'"
+    return f"no such file: '{file.path}'" if file.kind in takes else ""
 
 
 def mentions(text: str) -> Iterator[Mention]:
@@ -189,11 +192,15 @@ def _notes(text: str, found: Sequence[Mention], takes: Collection[str], model: s
     """Why a name that looks like a file's stayed text. `text` is what is left."""
     for kind in _NOUNS:
         if kind not in takes and (paths := [each.path for each in found if each.there and each.kind == kind]):
-            yield not_taken(kind, paths, model)
+            yield f"{_refusal(kind, model)}, left in the text: {_listed(paths)}"
     if missing := [each.path for each in found if not each.there and each.kind in takes]:
         yield f"not found, left in the text: {_listed(missing)}"
     if takes and (bare := [*_bare(text, takes)]):
         yield f"left in the text: {_listed(bare)} (to send a file of this folder, write ./{bare[0]})"
+
+
+def _refusal(kind: str, model: str) -> str:
+    return f'model "{model}" takes no {_NOUNS[kind]}'
 
 
 def _bare(text: str, takes: Collection[str]) -> Iterator[str]:

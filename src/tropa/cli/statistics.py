@@ -15,10 +15,11 @@ def format_statistics(record: Mapping[str, Any]) -> str:
         ("load duration:", _duration(record, "load_duration")),
         ("prompt eval count:", _count(record, "prompt_eval_count")),
         ("prompt eval duration:", _duration(record, "prompt_eval_duration")),
-        ("prompt eval rate:", _rate(record, "prompt_eval")),
+        ("prompt eval rate:", _rate(record, "prompt_eval", record.get("cached_tokens") or 0)),
         ("eval count:", _count(record, "eval_count")),
         ("eval duration:", _duration(record, "eval_duration")),
         ("eval rate:", _rate(record, "eval")),
+        ("prompt cached count:", _count(record, "cached_tokens")),
     ]
     return "".join(f"{title:<21} {value}\n" for title, value in rows if value)
 
@@ -31,6 +32,7 @@ def _count(record: Mapping[str, Any], key: str) -> str:
     return f"{record[key]} token(s)" if record.get(key) else ""
 
 
-def _rate(record: Mapping[str, Any], what: str) -> str:
-    count, duration = record.get(f"{what}_count"), record.get(f"{what}_duration")
-    return f"{count / (duration / SECOND):.2f} tokens/s" if count and duration else ""
+def _rate(record: Mapping[str, Any], what: str, cached: int = 0) -> str:
+    """`cached` tokens are counted, but took no time."""
+    count, duration = record.get(f"{what}_count") or 0, record.get(f"{what}_duration")
+    return f"{(count - cached) / (duration / SECOND):.2f} tokens/s" if count > cached and duration else ""

@@ -83,12 +83,17 @@ class Session:
         except KeyboardInterrupt:
             self._chat = self._chat.interrupted()
             return Tell(_LEAVE)
-        file = media.file_at_start(line)
-        is_path = file is not None and file.kind in self._chat.takes
-        if file and not is_path and not self._chat.open:
-            self._aside([media.not_taken(file.kind, [file.path], self._chat.model)])
-        self._chat, effect = step(self._chat, line, is_path=is_path)
+        self._chat, effect = step(self._chat, line, is_path=not self._chat.open and self._is_path(line))
         return effect
+
+    def _is_path(self, line: str) -> bool:
+        """Whether a line that looks like a command begins with a file to send. Why one can't be sent is told."""
+        file = media.file_at_start(line)
+        if file is None:
+            return False
+        if why := media.why_not(file, self._chat.takes, self._chat.model):
+            self._aside([why])
+        return file.there and not why
 
     def _do(self, effect: Tell | Ask | Load | Save | Show | ListModels | None) -> None:
         try:

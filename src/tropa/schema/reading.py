@@ -47,7 +47,7 @@ REFUSED = (
     "$recursiveRef",
 )
 """Keywords that no grammar of ours can promise."""
-MOST_KINDS = 2_000
+MOST_KINDS = 300
 MOST_NESTED = 150
 
 

@@ -22,6 +22,8 @@ MOST_DIFFERENT = 8
 MOST_PATTERNS = 5
 FEW = 8
 """Rare control characters that are written where just they are asked for."""
+MOST_OPTIONAL = 500
+"""Members that may be missing: after each comma an engine weighs all that may come."""
 MOST_NAMES = 64
 """Names of members that are written one by one where they are all known."""
 
@@ -84,8 +86,15 @@ class _Writer:
     def _kind(self, kind: Kind, both: Both) -> Rule:
         if kind not in self._made:
             self._schemas.budget.spend()
-            self._made[kind] = self._grammar.new("k", self._rule(kind, both))
+            try:
+                self._made[kind] = self._grammar.new("k", self._rule(kind, both))
+            except TooLarge as exc:
+                raise exc if exc.placed else TooLarge(f"{self._where(both)}: {exc}", placed=True) from exc
         return self._made[kind]
+
+    def _where(self, both: Both) -> str:
+        """One place in the schema that says something of this value."""
+        return self._schemas.where(max(both, default=0))
 
     def _rule(self, kind: Kind, both: Both) -> Rule:
         match kind:
@@ -263,6 +272,8 @@ class _Writer:
             else:
                 spelled = Row((_QUOTE, self._walk(keys, _QUOTE))) if keys is not _ANY_NAME else Ref("string")
                 extras.append(self._entry(spelled, part))
+        if sum(not required for _, required in entries) > MOST_OPTIONAL:
+            raise TooLarge(f"more than {MOST_OPTIONAL} properties that may be missing")
         if kind.least > len(entries) + bool(extras):
             self._refuse(
                 both, "minProperties", "asks for more members than can be told to have different names"
@@ -317,7 +328,7 @@ class _Writer:
         return found
 
     def _refuse(self, both: Both, keyword: str, why: str) -> NoReturn:
-        raise BadSchema(f"{self._schemas.where(max(both))}/{keyword} {why}")
+        raise BadSchema(f"{self._where(both)}/{keyword} {why}")
 
 
 _ANY_NAME = Automaton((tuple((low, high, 0) for low, high in characters.ALL),), frozenset([0]))

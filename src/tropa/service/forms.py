@@ -67,4 +67,4 @@ async def form(wanted: Any) -> str | None:
         # A schema that says nothing leaves any value: an object is one, and what was meant.
         return await _kept.grammar(asked or {"type": "object"})
     except BadSchema as exc:
-        raise type(exc)(f"format: {exc}") from exc
+        raise type(exc)(f"an answer can't be held to this schema: {exc}") from exc

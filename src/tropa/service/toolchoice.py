@@ -7,6 +7,7 @@ matter then, and models whose template is not the engine's have the same promise
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from tropa.schema.errors import BadSchema
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End, Event, Piece, call_id
 
@@ -64,21 +66,35 @@ def _moved(schema: Any, root: str) -> Any:
 
 
 async def called(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The events of a forced ask with its text as calls. A call that was cut off in the middle is none."""
+    """The events of a forced ask with its text as calls. A call that was cut off in the middle is none.
+
+    Raises BadSchema, which names the tool.
+    """
     said: list[str] = []
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case Piece(text=text) if text:
-                    said.append(text)
-                    if event.thinking or event.tool_calls or event.dropped:
-                        yield msgspec.structs.replace(event, text="", logprobs=())
-                case End():
-                    if calls := _read("".join(said)):
-                        yield Piece(tool_calls=calls)
-                    yield event
-                case _:
-                    yield event
+    try:
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case Piece(text=text) if text:
+                        said.append(text)
+                        if event.thinking or event.tool_calls or event.dropped:
+                            yield msgspec.structs.replace(event, text="", logprobs=())
+                    case End():
+                        if calls := _read("".join(said)):
+                            yield Piece(tool_calls=calls)
+                        yield event
+                    case _:
+                        yield event
+    except BadSchema as exc:
+        raise type(exc)(_OWN_PLACE.sub(_place, str(exc))) from exc
+
+
+_OWN_PLACE = re.compile(r"#(?:/items)?(?:/anyOf/(\d+))?/properties/arguments")
+
+
+def _place(found: re.Match[str]) -> str:
+    """Where it stands in the request, for a place in the schema that was made of it."""
+    return f"tools[{found[1] or 0}].function.parameters"
 
 
 def _read(text: str) -> tuple[dict[str, Any], ...]:

@@ -43,7 +43,7 @@ def whisper(
 ) -> Path:
     """An encoder of Whisper's form and Ultravox's way from there to the model."""
     random = np.random.default_rng(1)
-    stack, between = 4, 2 * text_width  # of 8 the engine makes one more than it counts, where the width is a power of two
+    stack, between = 4, 2 * text_width  # with 8, and a width that is a power of two, the engine miscounts
     writer = _writer(path, "ultravox", text_width, width, feed_forward, layers, heads, MELS)
     writer.add_audio_stack_factor(stack)
 

@@ -10,6 +10,8 @@ from tropa.library.errors import InvalidRecipe
 from tropa.library.modelfile.request import looks_like_path, said
 from tropa.library.modelfile.syntax import Command, parse
 
+MOST = 1 << 20
+"""Characters. A template or a license that is longer can come as a field."""
 _STRUCTURED = ("from", "files")
 
 
@@ -19,6 +21,8 @@ def translated(fields: Mapping[str, Any]) -> dict[str, Any]:
     text = rest.pop("modelfile", "")
     if not text or any(rest.get(name) is not None for name in _STRUCTURED):
         return rest
+    if len(text) > MOST:
+        raise InvalidRecipe(f"modelfile has {len(text)} characters: {MOST} are allowed")
     modelfile = parse(text)
     found, _ = said(modelfile)
     for command in modelfile.of("from"):

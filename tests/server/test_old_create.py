@@ -68,7 +68,7 @@ def test_todays_fields_win(server: Server) -> None:
         ("FROM tiny\nADAPTER x", "ADAPTER x: a server takes no file by its path (upload it"),
         ("FROM @nonsense", "invalid digest format"),
         ("FROM tiny\nPARAMETER temperature " + "9" * 100_000 + "x", "(line 2): invalid float value [999"),
-        ("FROM tiny\nSYSTEM " + "x" * (1 << 20), "modelfile has 1048594 characters: 1048576 are allowed"),
+        ("FROM tiny\nSYSTEM " + "x" * (1 << 20), "modelfile has 1048593 characters: 1048576 are allowed"),
     ],
     ids=lambda text: repr(text)[:40],
 )

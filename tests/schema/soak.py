@@ -18,7 +18,7 @@ from tests.support import models
 from tests.support.places import short_folder
 from tests.support.schemas import random_schema, wrong
 from tests.support.server import Server, serving
-from tests.support.tooltemplate import THINKING
+from tests.support.tooltemplate import THINKING, TOOLS
 
 GO = "{{ range .Messages }}{{ .Role }}: {{ .Content }}\n{{ end }}"
 WILD = {"temperature": 1.3, "top_k": 0, "top_p": 1, "min_p": 0, "num_predict": 300}
@@ -35,9 +35,11 @@ MODELS = ("tiny", "spm", "bpe", "think")
 
 
 def prepare(server: Server, folder: Any) -> None:
-    """The models: a SentencePiece vocabulary, a byte-level one with a Go template, one that thinks."""
+    """The models: a SentencePiece vocabulary, a byte-level one with a Go template, one that calls tools,
+    one that thinks."""
     server.create("spm", models.llama(folder / "spm.gguf"))
     server.create("bpe", models.chatglm(folder / "bpe.gguf"), template=GO)
+    server.create("tooly", models.llama(folder / "tooly.gguf", template=TOOLS, seed=2))
     server.create("think", models.llama(folder / "think.gguf", template=THINKING, seed=3))
 
 
@@ -46,6 +48,9 @@ def ask(server: Server, seed: int) -> str:
     rng = random.Random(seed)
     schema = random_schema(rng)
     route, model = rng.choice(ROUTES), rng.choice(MODELS)
+    if route == "tool":
+        model = "tooly"
+        schema = {"type": "object", "properties": {"argument": schema}, "$defs": schema.get("$defs", {})}
     status, text, ended = answered(
         server, route, model, schema, WILD | {"seed": seed}, think=rng.random() < 0.5
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.grammars import Grammar
+from tests.support.grammars import LONG, Grammar
 from tests.support.schemas import FORMATS, PATTERNS, formats_checked, random_schema, wrong
 from tropa.schema.compile import grammar
 from tropa.schema.errors import BadSchema, TooLarge
@@ -19,9 +19,9 @@ from tropa.schema.errors import BadSchema, TooLarge
 REMARKS = ("int32", "password")
 
 
-def texts(schema: Any, count: int = 40, seed: int = 1) -> list[str]:
+def texts(schema: Any, count: int = 40, seed: int = 1, long: int = LONG) -> list[str]:
     rng = random.Random(seed)
-    written = Grammar(grammar(schema))
+    written = Grammar(grammar(schema), long)
     return [written.write(rng) for _ in range(count)]
 
 
@@ -40,7 +40,7 @@ def refused(schema: Any) -> str:
     return str(caught.value)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
 def test_whatever_is_written_fits(seed: int) -> None:
     """`python -m tests.schema.soak` goes on for as long as one likes."""
@@ -55,14 +55,16 @@ def test_whatever_is_written_fits(seed: int) -> None:
 
 def test_few_random_schemas_are_refused() -> None:
     """Or the test above would say nothing."""
-    count = 0
+    complaints = []
     for seed in range(100):
         try:
             grammar(random_schema(random.Random(seed)))
         except BadSchema as exc:
-            count += 1
-            assert "contradicts itself" in str(exc) or str(exc).startswith("#/"), exc
-    assert count < 15
+            complaints.append(str(exc))
+    assert len(complaints) < 15
+    assert [
+        text for text in complaints if "contradicts itself" not in text and not text.startswith("#")
+    ] == []
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in REMARKS])
@@ -119,7 +121,7 @@ def test_patterns(pattern: str) -> None:
         assert re.search(pattern, value)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.sampled_from(PATTERNS), st.text(alphabet='abcfoyz019-./@ é"\\\n', max_size=7))
 def test_a_pattern_has_room_for_what_it_matches(pattern: str, text: str) -> None:
     """In ASCII, where all dialects agree; but not with a line break, in which they don't."""
@@ -132,7 +134,7 @@ BOUNDS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.booleans(), BOUNDS, BOUNDS, st.booleans(), st.booleans(), st.sampled_from([None, None, 3, 7, 10]))
 def test_numbers_between_bounds(
     integer: bool, low: float | None, high: float | None, above: bool, below: bool, multiple: int | None
@@ -201,7 +203,6 @@ FITTING: list[tuple[Any, set[str]]] = [
     ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "",
 )
 def test_just_this_is_written(schema: Any, all_texts: set[str]) -> None:
-    values(schema)
     found = {
         json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")) for text in texts(schema, 200)
     }
@@ -229,7 +230,7 @@ def test_an_extra_member_is_never_a_known_one_in_disguise() -> None:
 def test_large_counts_are_kept_to_the_letter() -> None:
     """The engine takes more than 2000 repetitions for endless ones."""
     schema = {"type": "array", "items": {"const": 1}, "minItems": 2345, "maxItems": 2347}
-    assert {len(value) for value in values(schema, 30)} == {2345, 2346, 2347}
+    assert {len(json.loads(text)) for text in texts(schema, 30, long=50_000)} == {2345, 2346, 2347}
     assert all(
         3000 <= len(value) <= 3001
         for value in values({"type": "string", "minLength": 3000, "maxLength": 3001}, 5)

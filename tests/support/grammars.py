@@ -16,7 +16,7 @@ TOKEN = re.compile(
 ESCAPE = re.compile(r"\\(?:x([0-9A-F]{2})|u([0-9A-F]{4})|U([0-9A-F]{8})|(.))")
 ENDLESS = 4
 """Repetitions more than the least, where a grammar sets no end."""
-LONG = 12_000
+LONG = 1_500
 """Steps after which the shortest way is taken."""
 
 Node = tuple[Any, ...]
@@ -34,6 +34,7 @@ class Grammar:
     """`write` gives a text; the same for the same state of `rng`."""
 
     text: str
+    long: int = LONG
 
     def __post_init__(self) -> None:
         self._rules = {name: _Parser(body).whole() for name, body in self._lines()}
@@ -82,7 +83,7 @@ class Grammar:
                 case ("ref", name):
                     stack.append(self._rules[name])
                 case ("choice", parts):
-                    stack.append(min(parts, key=self._depth) if steps > LONG else rng.choice(parts))
+                    stack.append(min(parts, key=self._depth) if steps > self.long else rng.choice(parts))
                 case ("row", parts):
                     stack.extend(reversed(parts))
                 case ("times", part, least, most):
@@ -93,7 +94,7 @@ class Grammar:
                         rng.randint(least, min(most, least + 20)),
                         min(most, least + 250),
                     ]
-                    stack.extend([part] * (least if steps > LONG else rng.choice(some)))
+                    stack.extend([part] * (least if steps > self.long else rng.choice(some)))
         return "".join(out)
 
 

@@ -48,6 +48,7 @@ def test_a_packed_body_is_taken(server: Server, path: str, encoding: str, packed
         ("zstd", BODY, "not zstd"),
         ("zstd", zstd.compress(BODY)[:-4], "cut off"),
         ("zstd", zstd.compress(b" " * (MOST + 1)), f"larger than {MOST} bytes"),
+        ("br", BODY, "Content-Encoding br is not supported"),
         ("gzip", BODY, "not gzip"),
         ("gzip", gzip.compress(BODY)[:-9], "cut off"),
         ("gzip", gzip.compress(b" " * (MOST + 1)), f"larger than {MOST} bytes"),

@@ -21,13 +21,17 @@ _GZIP_OR_ZLIB = 47  # zlib's number for either
 
 
 async def unpacked(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, unpacked. An encoding that is not known here is not looked at. Raises BadRequest."""
+    """The whole body, unpacked. What is no encoding at all is not looked at. Raises BadRequest."""
     body = await read_body(receive)
     match Headers(scope=scope).get("content-encoding", "").strip().lower():
         case "zstd":
             return _of_zstd(body)
         case "gzip" | "x-gzip" | "deflate":
             return _of_gzip(body)
+        case "br" | "compress" | "x-compress" as other:
+            raise BadRequest(
+                f"Content-Encoding {other} is not supported: pack the body with zstd or gzip, or send it plain"
+            )
         case _:
             return body
 

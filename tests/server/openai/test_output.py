@@ -76,8 +76,12 @@ async def test_what_is_whole_says_the_same_as_the_stream() -> None:
 
 
 async def test_an_answer_without_a_word_has_an_empty_message() -> None:
-    final = (await said(END))[-1].data["response"]
+    """Announced as any other: a client that puts the stream together has it too."""
+    found = await said(END)
+    final = found[-1].data["response"]
     assert [item["content"][0]["text"] for item in final["output"]] == [""]
+    announced = [frame.data["item"]["id"] for frame in found if frame.event == "response.output_item.added"]
+    assert announced == [item["id"] for item in final["output"]]
 
 
 async def test_an_answer_that_was_cut_is_incomplete() -> None:

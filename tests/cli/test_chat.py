@@ -85,10 +85,16 @@ def test_one_line(line: str, effect: Effect) -> None:
 
 
 def test_pasted_lines_are_no_command() -> None:
-    for pasted in ("/bye\nand so on", "/usr/lib/x: no such file\n"):
+    for pasted in ("/bye\nand so on", "/usr/lib/x: no such file\nat all"):
         chat, effect = step(EMPTY, pasted)
         assert (chat.turns, effect) == ((Turn("user", pasted),), Ask())
     assert step(EMPTY, "/set system Be\nbrief.")[0].system == "Be\nbrief."
+
+
+def test_line_ends_after_a_message_are_no_part_of_it() -> None:
+    """What is sent while an answer still comes waits in the prompt with its line end."""
+    assert step(EMPTY, "next\n")[0].turns == (Turn("user", "next"),)
+    assert step(EMPTY, "/bye\n")[1] == Bye()
 
 
 def test_help_tells_of_files_where_the_model_takes_some() -> None:

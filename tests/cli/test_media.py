@@ -157,7 +157,7 @@ def test_what_stays_text_is_said() -> None:
             "invalid file type: './notes.png' is no JPEG, PNG, WebP, WAV, MP3 or FLAC file",
         ),
         ("./empty.png", BOTH, "invalid file type: './empty.png' is an empty file"),
-        ("'./really a sound.png'", {IMAGE}, "'./really a sound.png' is audio: model \"m\" takes no audio"),
+        ("'./really a sound.png'", {IMAGE}, "'./really a sound.png' is a sound: model \"m\" takes no audio"),
     ],
 )
 def test_a_file_that_is_something_else(text: str, takes: frozenset[str], message: str) -> None:
@@ -207,6 +207,25 @@ def test_run_sends_what_the_prompt_names(tropa: Run, seeing: Fake) -> None:
         assert (shown.status, shown.out, shown.err) == (0, "Red.\n\n", "Added image './b c (1).JPG'\n")
     body = {"model": "m", "prompt": "what is", "options": {}, "images": [base64.b64encode(JPEG).decode()]}
     assert seeing.bodies("/api/generate") == [body, body]
+
+
+def test_an_image_may_be_piped_in(tropa: Run, seeing: Fake) -> None:
+    shown = tropa("run", "m", "What", "is", "it?", piped=PNG)
+    assert (shown.status, shown.out, shown.err) == (0, "Red.\n\n", "Added image from standard input\n")
+    assert tropa("run", "m", piped=PNG).out == "Red.\n\n"
+    body = {"model": "m", "options": {}, "images": [picture()]}
+    assert seeing.bodies("/api/generate") == [body | {"prompt": "What is it?"}, body | {"prompt": ""}]
+    for text in (b"ID3 tags, fLaC files", b"fLaC and more", b"RIFF, in short", b"\xff\xfeh\0i\0"):
+        tropa("run", "m", piped=text)
+        assert seeing.bodies("/api/generate")[-1]["prompt"] == text.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("capability", ["completion", "embedding"])
+def test_an_image_for_who_does_not_see_is_no_text(tropa: Run, seeing: Fake, capability: str) -> None:
+    seeing.replies["POST /api/show"] = as_json({"capabilities": [capability]})
+    shown = tropa("run", "m", "What?", piped=PNG)
+    assert (shown.status, shown.out) == (1, "")
+    assert shown.err == 'Error: standard input is an image: model "m" takes no images\n'
 
 
 @pytest.mark.usefixtures("here")

@@ -28,6 +28,7 @@ KINDS = {
 """By the end of the name, in small letters."""
 
 _NOUNS = {IMAGE: "images", AUDIO: "audio"}
+_ONE = {IMAGE: "an image", AUDIO: "a sound"}
 _CAPABILITIES = {"vision": IMAGE, "audio": AUDIO}
 _BEGINS = re.compile(
     r"(?<![A-Za-z0-9_./~\\-])"  # not in the middle of a word, nor of a path
@@ -73,6 +74,29 @@ class Prompt:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Piped:
+    """An image or a sound that came through standard input."""
+
+    kind: str
+    data: bytes
+
+    def attached(self, prompt: Prompt, takes: Collection[str], model: str) -> Prompt:
+        """The prompt with this in front. Raises MediaError if it can't be sent."""
+        if self.kind not in takes:
+            raise MediaError(f"standard input is {_ONE[self.kind]}: {_refusal(self.kind, model)}")
+        if len(self.data) > LARGEST:
+            raise MediaError(f"standard input is too large: at most {LARGEST >> 20} MB can be sent")
+        images = (base64.b64encode(self.data).decode(), *prompt.images)
+        return Prompt(prompt.text, images, (f"Added {self.kind} from standard input", *prompt.notes))
+
+
+def piped(data: bytes) -> Piped | None:
+    """None for anything that is no image and no sound: it is taken for text."""
+    kind = _sniffed(data)
+    return Piped(kind, data) if kind else None
+
+
 def taken_by(capabilities: Collection[str]) -> frozenset[str]:
     """The kinds of files that a model with these capabilities takes."""
     return frozenset(kind for capability, kind in _CAPABILITIES.items() if capability in capabilities)
@@ -91,7 +115,7 @@ def attach(text: str, takes: Collection[str], model: str) -> Prompt:
     for file in files:
         data, kind = _read(file.path)
         if kind not in takes:
-            raise MediaError(f"'{file.path}' is {kind}: {_refusal(kind, model)}")
+            raise MediaError(f"'{file.path}' is {_ONE[kind]}: {_refusal(kind, model)}")
         images.append(base64.b64encode(data).decode())
         notes.append(f"Added {kind} '{file.path}'")
     rest = _without(text, files)
@@ -239,6 +263,10 @@ def _sniffed(data: bytes) -> str:
         return IMAGE
     if data.startswith(b"RIFF"):
         return {b"WEBP": IMAGE, b"WAVE": AUDIO}.get(data[8:12], "")
-    if data.startswith((b"ID3", b"fLaC")) or (data[:1] == b"\xff" and b"\xe0" <= data[1:2] < b"\xfe"):
+    if data[:3] == b"ID3" and data[3:4] in b"\2\3\4":
+        return AUDIO
+    if data[:4] == b"fLaC" and data[4:5] in b"\x00\x80":
+        return AUDIO
+    if data[:1] == b"\xff" and b"\xe0" <= data[1:2] < b"\xfe":
         return AUDIO  # an MP3 may begin with its first frame; \xff\xfe begins texts
     return ""

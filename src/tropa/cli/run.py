@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from tropa.cli import media, terminal
@@ -42,29 +41,38 @@ class Wishes:
 def run(call: Call) -> int:
     wishes = wishes_of(call)
     words = call.args[1:]
-    piped = terminal.piped_text()
-    interactive = not words and piped is None and terminal.is_terminal(sys.stdout)
-    prompt = prompt_of(piped, words)
+    data = terminal.piped()
+    interactive = not words and data is None and terminal.is_terminal(sys.stdout)
+    file = media.piped(data) if data else None
+    prompt = prompt_of(data.decode("utf-8", "replace") if data and not file else "", words)
     server = client()
     with server_running(server):
         info = _look_up(server, wishes.model, insecure=call.on("insecure"))
         try:
-            _answer(server, wishes, info, None if interactive else prompt)
+            _answer(server, wishes, info, None if interactive else prompt, file)
         except KeyboardInterrupt:  # a way to end an answer, not a failure
             if terminal.is_terminal(sys.stdout):
                 sys.stdout.write("\n")
     return 0
 
 
-def _answer(server: Client, wishes: Wishes, info: Json, prompt: str | None) -> None:
+def _answer(server: Client, wishes: Wishes, info: Json, prompt: str | None, file: media.Piped | None) -> None:
     """The way of asking that suits the model. No prompt: a chat."""
     capabilities = info.get("capabilities") or ["completion"]
+    if prompt is None:
+        sent = media.Prompt("")
+    elif "completion" in capabilities:
+        sent = media.attach(prompt, media.taken_by(capabilities), wishes.model)
+    else:
+        sent = media.Prompt(prompt)
+    if file:
+        sent = file.attached(sent, media.taken_by(capabilities), wishes.model)
     if "embedding" in capabilities and "completion" not in capabilities:
-        _embed(server, wishes, prompt or "")
+        _embed(server, wishes, sent.text)
     elif prompt is None:
         _chat(server, wishes, info)
     else:
-        _generate(server, wishes, prompt, capabilities)
+        _generate(server, wishes, sent, can_think="thinking" in capabilities)
 
 
 def wishes_of(call: Call) -> Wishes:
@@ -83,7 +91,7 @@ def wishes_of(call: Call) -> Wishes:
     )
 
 
-def prompt_of(piped: str | None, words: list[str]) -> str:
+def prompt_of(piped: str, words: list[str]) -> str:
     """What was piped in, then the words. A line end that only ends the pipe's last line is no part of it."""
     typed = [word.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for word in words]
     if not piped:
@@ -116,9 +124,8 @@ def _fetch(server: Client, model: str, missing: ServerError, *, insecure: bool) 
         raise
 
 
-def _generate(server: Client, wishes: Wishes, prompt: str, capabilities: Collection[str]) -> None:
-    think = wishes.think if wishes.think is not None or "thinking" not in capabilities else True
-    sent = media.attach(prompt, media.taken_by(capabilities), wishes.model)
+def _generate(server: Client, wishes: Wishes, sent: media.Prompt, *, can_think: bool) -> None:
+    think = wishes.think if wishes.think is not None or not can_think else True
     sys.stderr.writelines(f"{note}\n" for note in sent.notes)
     body: dict[str, object] = {"model": wishes.model, "prompt": sent.text, "options": {}}
     if sent.images:
@@ -128,7 +135,7 @@ def _generate(server: Client, wishes: Wishes, prompt: str, capabilities: Collect
     raw = wishes.raw or wishes.format is not None  # JSON is no Markdown
     printer = Printer(sys.stdout, wrap=wishes.wrap, hide_thinking=wishes.hide_thinking, raw=raw)
     answer = show_answer(server, "/api/generate", body, printer, f"waiting for {wishes.model}")
-    if prompt:
+    if sent.text or sent.images:
         sys.stdout.write("\n\n")
     if wishes.verbose and answer.final:
         sys.stdout.flush()

@@ -49,10 +49,16 @@ def is_plain() -> bool:
     return bool(value) and BOOLEANS.get(value, True)
 
 
-def piped_text() -> str | None:
+def piped() -> bytes | None:
     """All that was piped in, which is nothing if standard input is closed; None if it is a terminal."""
     if sys.stdin is None or sys.stdin.closed:
-        return ""
+        return b""
     if is_terminal(sys.stdin):
         return None
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    return sys.stdin.buffer.read()
+
+
+def piped_text() -> str | None:
+    """The same as text."""
+    data = piped()
+    return None if data is None else data.decode("utf-8", "replace")

@@ -28,6 +28,7 @@ def step(chat: Chat, line: str, *, is_path: bool = False) -> Result:
     """
     if chat.open:
         return _continue(chat, chat.open, line)
+    line = line.rstrip("\n")  # of a paste, or of what was typed and sent while an answer still came
     if line.startswith(_QUOTES):
         text = line.removeprefix(_QUOTES)
         if not text.endswith(_QUOTES):

@@ -6,7 +6,6 @@ default instead would run with a setting that nobody chose.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
@@ -16,9 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tropa.errors import TropaError
+from tropa.text.address import Host as Host
+from tropa.text.address import parse_host as parse_host
 from tropa.text.durations import SECOND, parse_go_duration
 
-DEFAULT_PORT = 11434
 T = TypeVar("T")
 
 
@@ -33,26 +33,10 @@ class BadSettings(TropaError):
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """`[scheme://]host[:port][/path]`. The server uses host and port only. `warning`: what was not taken as written."""
-
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
-    scheme: str = "http"
-    path: str = ""
-    warning: str = field(default="", compare=False)
-
-    @property
-    def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says. Times are in seconds, `inf` meaning for ever; sizes in bytes."""
 
-    host: Host = Host()
+    host: Host = field(default_factory=Host)
     models: Path = Path("~/.ollama/models")
     keep_alive: float = 300.0
     context_length: int | None = None
@@ -137,52 +121,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     if problems:
         raise BadSettings(problems)
     return settings
-
-
-def parse_host(text: str) -> Host:
-    """`OLLAMA_HOST` in all its forms. A port out of range falls back to the scheme's default, as clients expect."""
-    scheme, separator, rest = text.rpartition("://")
-    scheme = scheme.lower() if separator else "http"
-    if scheme not in ("http", "https"):
-        raise ValueError("expected an address like 127.0.0.1:11434 or http://host:port")
-    port = {"http": 80, "https": 443}[scheme] if separator else DEFAULT_PORT
-    if text == "ollama.com":
-        scheme, port = "https", 443
-    location, slash, path = rest.partition("/")
-    host, digits = _split_port(location)
-    warning = ""
-    if digits:
-        if not digits.isascii() or not digits.isdigit():
-            raise ValueError(f"{digits!r} is not a port number")
-        if len(digits) < 7 and int(digits) <= 65535:
-            port = int(digits)
-        else:
-            warning = f"there is no port {digits[:20]}, so it is {port}"
-    if any(c.isspace() or c in "@?#[]" for c in host) or (":" in host and not _is_ipv6(host)):
-        raise ValueError(f"{host!r} is not a host name or address")
-    if not host and not digits:
-        host = "127.0.0.1"
-    return Host(host, port, scheme, (slash + path).rstrip("/"), warning)
-
-
-def _split_port(location: str) -> tuple[str, str]:
-    if location.startswith("["):
-        host, closed, rest = location[1:].partition("]")
-        return (host if closed else location), rest.removeprefix(":")
-    if location.count(":") > 1:  # a bare IPv6 address
-        return location, ""
-    host, _, digits = location.partition(":")
-    return host, digits
-
-
-def _is_ipv6(text: str) -> bool:
-    import ipaddress
-
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _folder(text: str) -> Path:
@@ -309,6 +247,8 @@ def _api_key(place: str, entry: str) -> bytes:
         return bytes.fromhex(digits)
     if not re.fullmatch(r"[!-~]+", entry):
         raise ValueError(f"{place}: a key has no spaces and none but ASCII characters")
+    import hashlib
+
     return hashlib.sha256(entry.encode()).digest()
 
 

@@ -127,6 +127,23 @@ def test_a_path_of_the_address_goes_before_every_route(fake: Fake) -> None:
     assert Client(Host("127.0.0.1", fake.port, path="/ollama")).get("/api/ps") == {}
 
 
+@pytest.mark.parametrize("path", ["/a b", "/ä", "/a\r\nX: 1"])
+def test_a_path_of_the_address_that_is_none(fake: Fake, path: str) -> None:
+    with pytest.raises(CannotConnect, match="is no path"):
+        Client(Host("127.0.0.1", fake.port, path=path)).get("/api/ps")
+    assert fake.asked == []
+
+
+def test_proxies_are_for_registries_and_not_for_us(
+    client: Client, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    fake.replies["GET /x"] = Reply(b"{}")
+    assert client.get("/x") == {}
+    assert fake.asked[0].headers["Host"] == fake.address
+
+
 @pytest.mark.parametrize("anywhere", ["", "0.0.0.0"])
 def test_a_server_on_all_addresses_is_reached_on_this_machine(fake: Fake, anywhere: str) -> None:
     Client(Host(anywhere, fake.port)).alive()

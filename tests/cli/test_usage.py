@@ -133,7 +133,7 @@ def test_a_port_that_cannot_be_is_told_and_the_usual_one_taken(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:66000")
-    monkeypatch.setattr("tropa.settings.DEFAULT_PORT", 1)
+    monkeypatch.setattr("tropa.text.address.DEFAULT_PORT", 1)
     assert run("ps").err.startswith(
         "Warning: OLLAMA_HOST=127.0.0.1:66000: there is no port 66000, so it is 1\n"
     )
@@ -199,7 +199,7 @@ def test_a_stale_help_page_is_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 HEAVY = {"asyncio", "uvicorn", "starlette", "msgspec", "psutil", "uvloop", "xllamacpp", "argparse", "logging"}
-HEAVY |= {"prompt_toolkit", "rich", "pygments"}
+HEAVY |= {"prompt_toolkit", "rich", "pygments", "http", "email", "ssl", "pathlib", "hashlib"}
 
 
 @pytest.mark.parametrize("words", [["--version"], ["ps"], ["--help"]])

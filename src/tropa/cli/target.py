@@ -7,7 +7,7 @@ import sys
 
 from tropa.cli.command import UsageError
 from tropa.client.client import CONNECT_TIMEOUT, Client
-from tropa.settings import Host, parse_host
+from tropa.text.address import Host, parse_host
 
 
 def host() -> Host:

@@ -1,1 +1,1 @@
-"""The command line's own way to the server: our HTTP API over the standard library, and nothing else."""
+"""The command line's own way to the server: our HTTP API over a socket, and nothing else."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl  # http.client has it already
 import sys
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tropa import __version__
+from tropa.client import wire
 from tropa.client.errors import BadReply, CannotConnect, ConnectionLost, NoSuchRoute, ServerError
 from tropa.client.lines import Lines
-from tropa.settings import Host
+from tropa.text.address import Host
+
+if TYPE_CHECKING:
+    import socket
 
 CONNECT_TIMEOUT = 10.0
 BLOCK = 1 << 20
@@ -43,6 +45,7 @@ class Client:
         self.host = host
         self._timeout = timeout
         self._patience = patience
+        self._name = _ANYWHERE.get(host.host, host.host)
         self._headers = {"User-Agent": _AGENT, **({"Authorization": f"Bearer {key}"} if key else {})}
 
     def get(self, path: str) -> Json:
@@ -57,51 +60,51 @@ class Client:
 
     def alive(self) -> None:
         """Raises CannotConnect if nobody is there, whatever else may be wrong."""
-        self._close(*self._send("HEAD", "/"))
+        self._send("HEAD", "/").close()
 
     def has_blob(self, digest: str) -> bool:
-        connection, response = self._send("HEAD", f"/api/blobs/{digest}")
-        self._close(connection, response)
-        if response.status not in {200, 404}:
-            raise ServerError(f"{response.status} {response.reason}", response.status)
-        return response.status == 200
+        answer = self._send("HEAD", f"/api/blobs/{digest}")
+        answer.close()
+        if answer.status not in {200, 404}:
+            raise ServerError(_status_line(answer), answer.status)
+        return answer.status == 200
 
     def upload(self, digest: str, blocks: Iterable[bytes], length: int) -> None:
         """`blocks` together have `length` bytes, or raise."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
-        connection, response = self._send("POST", f"/api/blobs/{digest}", blocks, headers)
+        answer = self._send("POST", f"/api/blobs/{digest}", blocks, headers)
         try:
-            if response.status >= 400:
-                raise self._refusal(response)
+            if answer.status >= 400:
+                raise self._refusal(answer)
         finally:
-            connection.close()
+            answer.close()
 
     def stream(self, path: str, body: Mapping[str, object]) -> Generator[Json, None, None]:
         """Each record as it comes. Closing the generator tells the server that nobody listens any more."""
-        connection, response = self._send("POST", path, *_encoded(body, "application/x-ndjson"))
+        answer = self._send("POST", path, *_encoded(body, "application/x-ndjson"))
         try:
-            if response.status >= 400:
-                raise self._refusal(response, streaming=True)
+            if answer.status >= 400:
+                raise self._refusal(answer, streaming=True)
             lines = Lines()
-            while chunk := self._read(response):
+            while chunk := self._read(answer):
                 for line in lines.feed(chunk):
                     yield self._record(line)
             if rest := lines.finish().strip():  # a single object has no line end
                 yield self._record(rest)
         finally:
-            connection.close()
+            answer.close()
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
-        connection, response = self._send(method, path, *_encoded(body, "application/json"))
+        answer = self._send(method, path, *_encoded(body, "application/json"))
         try:
-            if response.status >= 400:
-                raise self._refusal(response)
+            if answer.status >= 400:
+                raise self._refusal(answer)
             pieces = []
-            while piece := self._read(response):
+            while piece := self._read(answer):
                 pieces.append(piece)
             return b"".join(pieces)
         finally:
-            connection.close()
+            answer.close()
 
     def _send(
         self,
@@ -109,69 +112,61 @@ class Client:
         path: str,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    ) -> wire.Answer:
         connection = self._connect()
         try:
-            everything = {**self._headers, **(headers or {})}
             broken: OSError | None = None
             try:
-                connection.request(method, self.host.path + path, body, everything)
+                host = wire.host_field(self.host.scheme, self._name, self.host.port)
+                fields = {"Host": host, **self._headers, **(headers or {})}
+                wire.send(connection, method, self.host.path + path, fields, body)
             except OSError as exc:  # a server that refuses an upload may answer without reading all of it
                 broken = exc
-            except http.client.InvalidURL as exc:
+            except ValueError as exc:
                 raise CannotConnect(self.host.url, str(exc), refused=False) from exc
             try:
-                return connection, connection.getresponse()
+                return wire.Answer(connection, method)
             except OSError as exc:
                 raise ConnectionLost(_reason(broken or exc)) from exc
-            except http.client.HTTPException as exc:
-                if isinstance(exc, http.client.BadStatusLine):
-                    raise BadReply(self.host.url, "this is not HTTP") from exc
-                raise ConnectionLost(_reason(broken or exc)) from exc
+            except wire.NotHttp as exc:
+                raise BadReply(self.host.url, "this is not HTTP") from exc
         except BaseException:
             connection.close()
             raise
 
-    def _connect(self) -> http.client.HTTPConnection:
-        name = _ANYWHERE.get(self.host.host, self.host.host)
-        kind = http.client.HTTPSConnection if self.host.scheme == "https" else http.client.HTTPConnection
+    def _connect(self) -> socket.socket:
+        host = self.host
         try:
-            connection = kind(name, self.host.port, timeout=self._timeout, blocksize=BLOCK)
-            connection.connect()
-        except (OSError, UnicodeError, http.client.InvalidURL) as exc:  # the last two: no possible name
+            connection = wire.connect(host.scheme, self._name, host.port, self._timeout)
+        except (OSError, UnicodeError) as exc:  # the second: no possible name
             refused = isinstance(exc, ConnectionRefusedError)
-            raise CannotConnect(self.host.url, _reason(exc), refused=refused) from exc
-        connection.sock.settimeout(self._patience)
+            raise CannotConnect(host.url, _reason(exc), refused=refused) from exc
+        connection.settimeout(self._patience)
         return connection
 
-    def _close(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
-        response.close()
-        connection.close()
-
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
+    def _read(self, answer: wire.Answer) -> bytes:
         """What is there, at least a byte; nothing at the proper end."""
         try:
-            chunk = response.read1(1 << 16)
-        except (OSError, http.client.HTTPException) as exc:
+            return answer.read()
+        except OSError as exc:
             raise ConnectionLost(_reason(exc)) from exc
-        if not chunk and response.length:
-            raise ConnectionLost("the answer was cut short")
-        return chunk
 
-    def _refusal(self, response: http.client.HTTPResponse, *, streaming: bool = False) -> ServerError:
+    def _refusal(self, answer: wire.Answer, *, streaming: bool = False) -> ServerError:
+        body = b""
         try:
-            body = response.read(_ERROR_LIMIT)
-        except (OSError, http.client.HTTPException):
+            while len(body) < _ERROR_LIMIT and (piece := answer.read()):
+                body += piece
+        except OSError:
             body = b""  # the status alone has to do
-        status = f"{response.status} {response.reason}".rstrip()
+        status = _status_line(answer)
         text = f"{self.host.url} answers: {status}" if _is_page(body) else _error_text(body)
-        if response.status == 404 and text == _NO_ROUTE:
-            return NoSuchRoute("the server does not know this request: is it an older one?", response.status)
-        hint = _WANTS_KEY if response.status == 401 else None
+        if answer.status == 404 and text == _NO_ROUTE:
+            return NoSuchRoute("the server does not know this request: is it an older one?", answer.status)
+        hint = _WANTS_KEY if answer.status == 401 else None
         if not text:
-            return ServerError(status, response.status, hint=hint)
+            return ServerError(status, answer.status, hint=hint)
         prefix = f"{status}: " if streaming and not _is_page(body) else ""
-        return ServerError(text, response.status, prefix=prefix, hint=hint)
+        return ServerError(text, answer.status, prefix=prefix, hint=hint)
 
     def _json(self, body: bytes) -> Json:
         return self._object(body) if body.strip() else {}
@@ -198,6 +193,10 @@ def _encoded(body: Mapping[str, object] | None, accept: str) -> tuple[bytes | No
     return json.dumps(body).encode(), {"Accept": accept, "Content-Type": "application/json"}
 
 
+def _status_line(answer: wire.Answer) -> str:
+    return f"{answer.status} {answer.reason}".rstrip()
+
+
 def _is_page(body: bytes) -> bool:
     """HTML: another program, or a proxy that speaks for itself."""
     return body.lstrip()[:1] == b"<"
@@ -216,14 +215,14 @@ def _error_text(body: bytes) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if type(error).__module__ == "ssl":  # which is imported only where it is needed
+        if why := getattr(error, "verify_message", ""):
+            return f"its certificate is not trusted: {why}"
+        return f"it does not speak TLS as we do; is it http, not https? ({getattr(error, 'reason', error)})"
     match error:
-        case ssl.SSLCertVerificationError(verify_message=str(text)):
-            return f"its certificate is not trusted: {text}"
-        case ssl.SSLError():
-            return f"it does not speak TLS as we do; is it http, not https? ({error.reason})"
         case TimeoutError():
             return "no answer in time"
-        case http.client.IncompleteRead() | http.client.RemoteDisconnected() | ConnectionResetError():
+        case ConnectionResetError():
             return "the server closed it"
         case OSError(strerror=str(text)) if text:
             return text[0].lower() + text[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tropa.errors import TropaError
-from tropa.settings import Host
+from tropa.text.address import Host
 
 
 class ClientError(TropaError):

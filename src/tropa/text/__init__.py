@@ -1,1 +1,1 @@
-"""Text people read: sizes, times, durations, tables. Pure functions that import nothing of ours."""
+"""Text people read and write: sizes, times, durations, tables, addresses. Pure, and imports nothing of ours."""

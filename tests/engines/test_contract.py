@@ -18,7 +18,7 @@ from tests.support.processes import descendants
 from tropa.engines.engine import Engine
 from tropa.engines.launch import Address, Launch
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed
-from tropa.runners.exchange import connect
+from tropa.runners.exchange import connect, request
 from tropa.runners.runner import Runner
 
 
@@ -105,7 +105,8 @@ async def test_on_tcp_the_key_is_asked_for(load: Callable[..., Any]) -> None:
         port = listener.getsockname()[1]
     runner = await load(address=Address(port=port, api_key="only-we-know"))
     assert await answer(runner, questions()[1].question) == questions()[1].answer
-    stranger = await connect(Address(port=port), "POST", "/completion", {"prompt": "Hello"})
+    address = Address(port=port)
+    stranger = await connect(address, request(address, "POST", "/completion", {"prompt": "Hello"}))
     assert await stranger.status() == 401
     stranger.abort()
 

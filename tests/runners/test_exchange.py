@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropa.engines.launch import Address
-from tropa.runners.exchange import BUFFER_LIMIT, ConnectionBroken, Exchange, Lines, connect
+from tropa.runners.exchange import BUFFER_LIMIT, ConnectionBroken, Exchange, Lines, connect, request
 from tropa.runners.runner import refusal
 
 CHUNKED = (
@@ -157,7 +157,7 @@ async def test_it_knows_since_when_somebody_waits() -> None:
 
 async def test_nobody_there_is_an_error_that_names_the_address(place: Any) -> None:
     with pytest.raises(ConnectionBroken, match=r"nobody\.sock"):
-        await connect(Address(socket=place / "nobody.sock"), "GET", "/")
+        await connect(Address(socket=place / "nobody.sock"), request(Address(port=1), "GET", "/"))
 
 
 async def test_a_request_is_sent_whole_with_its_key(place: Any) -> None:
@@ -172,7 +172,7 @@ async def test_a_request_is_sent_whole_with_its_key(place: Any) -> None:
     server = await asyncio.start_unix_server(serve, place / "s.sock")
     async with server:
         address = Address(socket=place / "s.sock", api_key="secret")
-        exchange = await connect(address, "POST", "/completion", {"text": "ä"})
+        exchange = await connect(address, request(address, "POST", "/completion", {"text": "ä"}))
         assert await exchange.status() == 400
         exchange.abort()
     head, _, body = bytes(got).partition(b"\r\n\r\n")

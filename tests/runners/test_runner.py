@@ -209,7 +209,7 @@ async def test_an_engine_killed_while_it_loads_is_a_failed_load(launch: Callable
 
 async def test_an_engine_that_says_nothing_for_too_long_is_given_up(launch: Callable[..., Launch]) -> None:
     with pytest.raises(LoadFailed, match="timed out waiting for llama-server to start - thinking") as caught:
-        await Runner.load(Script("echo thinking; sleep 600"), launch(), stall=0.3)
+        await Runner.load(Script("echo thinking; sleep 600"), launch(), stall=patience(0.3))
     assert not caught.value.out_of_memory
 
 

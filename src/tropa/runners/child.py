@@ -20,6 +20,7 @@ from tropa.engines.engine import Command
 KEPT_LINES = 400
 LINE_LIMIT = 64 << 10  # bytes
 STOP_GRACE = 2.0  # seconds between asking and killing
+READ_PAUSE = 0.1  # seconds between two looks at what a child writes
 OUTPUT_GRACE = 0.5  # seconds for the last lines to arrive after the end
 
 
@@ -99,6 +100,11 @@ class Child:
             self._signal(signal.SIGKILL)
         await self.exited.wait()
 
+    def unhurried(self) -> None:
+        """From now on its output is read with pauses: an engine at work writes some lines per request, and each would
+        wake us on a core that it computes on."""
+        self._output.pace(slow=True)
+
     async def kill(self) -> None:
         """End the whole group at once, and wait for it."""
         self._signal(signal.SIGKILL)
@@ -116,6 +122,7 @@ class Child:
         # Even after a polite end: a grandchild of the group may live on, hold memory and our pipe.
         self._signal(signal.SIGKILL)
         os.close(self._lifeline)
+        self._output.pace(slow=False)  # what it wrote last is wanted now
         with contextlib.suppress(TimeoutError):  # the last lines say why it ended
             async with asyncio.timeout(OUTPUT_GRACE):
                 await self._output.ended.wait()
@@ -137,18 +144,32 @@ class _Output:
         self._pipe = pipe
         self._on_line = on_line
         self._tail = b""
+        self._pause: asyncio.TimerHandle | None = None
+        self._paced = False
         os.set_blocking(pipe, False)
-        asyncio.get_running_loop().add_reader(pipe, self._read)
+        self._listen()
 
     def close(self) -> None:
         """Read no more, whoever may still hold the other end."""
         if self.ended.is_set():
             return
         self.ended.set()
+        if self._pause:
+            self._pause.cancel()
         asyncio.get_running_loop().remove_reader(self._pipe)
         os.close(self._pipe)
         if self._tail:
             self._keep(self._tail)
+
+    def pace(self, *, slow: bool) -> None:
+        """Read with pauses, or at once what there is."""
+        self._paced = slow
+        if not slow and self._pause and not self.ended.is_set():
+            self._pause.cancel()
+            self._listen()
+
+    def _listen(self) -> None:
+        asyncio.get_running_loop().add_reader(self._pipe, self._read)
 
     def _read(self) -> None:
         try:
@@ -158,6 +179,10 @@ class _Output:
         if not data:
             self.close()
             return
+        if self._paced and len(data) < LINE_LIMIT:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._pipe)
+            self._pause = loop.call_later(READ_PAUSE, self._listen)
         self.last = time.monotonic()
         *whole, tail = (self._tail + data).split(b"\n")
         self._tail = tail[-LINE_LIMIT:]

@@ -1,8 +1,8 @@
-"""One HTTP request to an engine and its answer, on a connection of its own.
+"""One HTTP request to an engine and its answer.
 
-The engine closes a connection after a streamed reply in a way that a pool takes for a lost server on the next
-request, and a UNIX socket costs nothing to open; so there is no pool. Closing the connection is also how a
-slot is freed: the engine notices and stops generating. This is the token path: bytes go from the event loop
+A streamed answer has a connection of its own: the engine closes it afterwards in a way that a pool takes for a lost
+server on the next request, and closing it is also how a slot is freed, for the engine notices and stops generating.
+Short questions share connections that are kept (see `Kept`). This is the token path: bytes go from the event loop
 through the parser to the reader with one task switch, and nothing is decoded that nobody asked for.
 """
 
@@ -21,6 +21,7 @@ from tropa.engines.launch import Address
 LINE_LIMIT = (
     8 << 20
 )  # bytes of one line of a stream; the engine's longest are final records with a prompt in them
+KEPT = 2  # idle connections to an engine, each of which occupies one of its threads
 BUFFER_LIMIT = 1 << 20  # bytes waiting for a slow reader before we stop reading from the engine
 
 
@@ -33,12 +34,13 @@ class CannotConnect(ConnectionBroken):
 
 
 class Exchange(asyncio.Protocol):
-    """Sends one request when connected; then `status()` once, and `body()` until it ends."""
+    """Sends one request when connected; then `status()` once, and `body()` until it ends; `again` if `reusable`."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
+        self._stays = False
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._status = 0
@@ -74,6 +76,7 @@ class Exchange(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._whole = True
+        self._stays = self._parser.should_keep_alive()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -101,6 +104,19 @@ class Exchange(asyncio.Protocol):
                 self._transport.resume_reading()
             await self._more()
 
+    @property
+    def reusable(self) -> bool:
+        """Whether the answer was read to its end, and the engine would take another request."""
+        return self._whole and self._stays and not self._closed and not self._chunks
+
+    def again(self, request: bytes) -> None:
+        """Send another request on a connection that is `reusable`."""
+        assert self._transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._status = 0
+        self._whole = self._stays = False
+        self._transport.write(request)
+
     def abort(self) -> None:
         """Hang up at once. The engine frees the slot as soon as it notices."""
         if self._transport:
@@ -122,15 +138,20 @@ class Exchange(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-async def connect(address: Address, method: str, path: str, body: Any = None) -> Exchange:
-    """Open a connection and send one request; `body` is encoded as JSON. Raises ConnectionBroken, CannotConnect."""
+def request(address: Address, method: str, path: str, body: Any = None, *, keep: bool = False) -> bytes:
+    """The bytes of a request; `body` is encoded as JSON. `keep`: another may follow on the same connection."""
     payload = b"" if body is None else msgspec.json.encode(body)
     head = (
-        f"{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\nContent-Length: {len(payload)}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: engine\r\nConnection: {'keep-alive' if keep else 'close'}\r\n"
+        f"Content-Length: {len(payload)}\r\n"
     )
     if address.api_key:
         head += f"Authorization: Bearer {address.api_key}\r\n"
-    request = head.encode() + b"Content-Type: application/json\r\n\r\n" + payload
+    return head.encode() + b"Content-Type: application/json\r\n\r\n" + payload
+
+
+async def connect(address: Address, request: bytes) -> Exchange:
+    """Open a connection and send one request. Raises ConnectionBroken, CannotConnect."""
     loop = asyncio.get_running_loop()
     try:
         if address.socket:
@@ -142,6 +163,35 @@ async def connect(address: Address, method: str, path: str, body: Any = None) ->
     except OSError as exc:
         raise ConnectionBroken(f"cannot connect to the engine at {address}: {exc.strerror or exc}") from exc
     return exchange
+
+
+class Kept:
+    """Connections to one engine between two short questions. An engine has a thread wait at each, and gives it up after
+    five idle seconds; so there are few, and one that has gone costs nothing but a new one."""
+
+    def __init__(self) -> None:
+        self._idle: list[Exchange] = []
+
+    def take(self) -> Exchange | None:
+        """One that is free, the last used first."""
+        while self._idle:
+            exchange = self._idle.pop()
+            if exchange.reusable:
+                return exchange
+        return None
+
+    def put(self, exchange: Exchange) -> None:
+        """After an answer: keep the connection if it can be kept, else close it."""
+        if exchange.reusable and len(self._idle) < KEPT:
+            self._idle.append(exchange)
+        else:
+            exchange.abort()
+
+    def close(self) -> None:
+        """All of them."""
+        for exchange in self._idle:
+            exchange.abort()
+        self._idle.clear()
 
 
 class Lines:

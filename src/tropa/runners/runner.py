@@ -16,7 +16,7 @@ from tropa.engines.launch import Launch
 from tropa.runners.child import Child
 from tropa.runners.complaint import complaint, last_words, ran_out_of_memory
 from tropa.runners.errors import ContextExceeded, EngineRefused, LoadFailed, RunnerDied
-from tropa.runners.exchange import CannotConnect, ConnectionBroken, Exchange, Lines, connect
+from tropa.runners.exchange import CannotConnect, ConnectionBroken, Exchange, Kept, Lines, connect, request
 from tropa.runners.reply import decode_failure, decode_models
 
 POLL_FIRST, POLL_MOST = 0.005, 0.1  # seconds between looks at a loading engine: a small model loads in 50 ms
@@ -34,6 +34,7 @@ class Runner:
         self.notes: dict[str, Any] = {}
         """Belongs to those who use the runner: what they asked it once and need not ask again."""
         self._exchanges: set[Exchange] = set()
+        self._kept = Kept()
         self._last_heard = 0.0
 
     @classmethod
@@ -60,6 +61,7 @@ class Runner:
             if on_start:
                 on_start(child)
             await runner._until_ready(stall)
+            child.unhurried()
         except BaseException:
             killing = asyncio.ensure_future(runner._kill())
             while not killing.done():  # whoever is in a hurry: it takes milliseconds, and then it is true
@@ -70,6 +72,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Ask the process to end, insist, wait for it."""
+        self._kept.close()
         await self.child.stop()
         self._clear_address()
 
@@ -118,23 +121,38 @@ class Runner:
             raise await self._broken(exc) from exc
 
     async def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        asked = request(self.launch.address, method, path, body, keep=True)
         try:
-            async with self._exchange(method, path, body) as exchange:
-                status = await exchange.status()
-                content = bytearray()
-                async with aclosing(exchange.body()) as chunks:
-                    async for chunk in chunks:
-                        content += chunk
-                        if len(content) > CALL_LIMIT:
-                            raise ConnectionBroken(f"the engine's answer is longer than {CALL_LIMIT} bytes")
-                self._last_heard = asyncio.get_running_loop().time()
-                return status, bytes(content)
+            if (kept := self._kept.take()) is not None:
+                kept.again(asked)
+                with contextlib.suppress(
+                    ConnectionBroken
+                ):  # it had gone; no question of ours changes anything
+                    return await self._answer(kept)
+            return await self._answer(await connect(self.launch.address, asked))
         except ConnectionBroken as exc:
             raise await self._broken(exc) from exc
 
+    async def _answer(self, exchange: Exchange) -> tuple[int, bytes]:
+        """The whole answer. The connection is kept if it can be, and closed if the asker leaves."""
+        self._exchanges.add(exchange)
+        try:
+            status = await exchange.status()
+            content = bytearray()
+            async with aclosing(exchange.body()) as chunks:
+                async for chunk in chunks:
+                    content += chunk
+                    if len(content) > CALL_LIMIT:
+                        raise RunnerDied(f"the engine's answer is longer than {CALL_LIMIT} bytes")
+            self._last_heard = asyncio.get_running_loop().time()
+            return status, bytes(content)
+        finally:
+            self._exchanges.discard(exchange)
+            self._kept.put(exchange)
+
     @asynccontextmanager
     async def _exchange(self, method: str, path: str, body: Any) -> AsyncIterator[Exchange]:
-        exchange = await connect(self.launch.address, method, path, body)
+        exchange = await connect(self.launch.address, request(self.launch.address, method, path, body))
         self._exchanges.add(exchange)
         try:
             yield exchange
@@ -143,6 +161,7 @@ class Runner:
             exchange.abort()
 
     async def _kill(self) -> None:
+        self._kept.close()
         await self.child.kill()
         self._clear_address()
 
@@ -189,7 +208,8 @@ class Runner:
             return False
         try:
             async with asyncio.timeout(2.0):
-                exchange = await connect(self.launch.address, "GET", "/v1/models")
+                asked = request(self.launch.address, "GET", "/v1/models")
+                exchange = await connect(self.launch.address, asked)
                 try:
                     if await exchange.status() != 200:  # 503 while it loads
                         return False
@@ -207,12 +227,16 @@ class Runner:
         return True
 
 
+_WITHOUT_WORDS = {413: "the engine takes no request of more than 100 MiB, images and sounds of the whole chat included"}
+
+
 def refusal(status: int, content: bytes) -> EngineRefused | ContextExceeded:
     """An answer with an error status, as an error of ours."""
     try:
         fault = decode_failure(content).error
     except msgspec.DecodeError:
-        return EngineRefused(content[:1000].decode(errors="replace") or f"HTTP status {status}", status)
+        text = content[:1000].decode(errors="replace")
+        return EngineRefused(text or _WITHOUT_WORDS.get(status) or f"HTTP status {status}", status)
     if fault.type == "exceed_context_size_error":
         return ContextExceeded(fault.n_prompt_tokens, fault.n_ctx)
     return EngineRefused(fault.message, status, fault.type)

@@ -52,6 +52,8 @@ class ChatAsk(Sampled):
     """Whether one answer may hold several calls; None: as the model's template has it."""
     name_stop: bool = False
     """Whether the end has to say which stop sequence it was."""
+    thinking_budget: int | None = None
+    """The most tokens of thoughts, where the engine renders the prompt; None: as many as there are."""
 
 
 @dataclass(frozen=True, slots=True)

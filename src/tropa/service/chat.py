@@ -72,6 +72,8 @@ async def word(model: Model, ask: ChatAsk, think: bool | str | None, go_template
     choosing = bool(ask.tools) and ask.tool_choice == "auto"
     if template is None:
         words = {**told(think), **_tools(ask)}
+        if think and ask.thinking_budget is not None:
+            words["thinking_budget_tokens"] = ask.thinking_budget
         may_think = thinks(model, think)
         return EngineWording(
             words, ask.top_logprobs, choosing=choosing, thinks=may_think, name_stop=ask.name_stop

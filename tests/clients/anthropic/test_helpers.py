@@ -10,6 +10,7 @@ from anthropic import beta_async_tool, beta_tool
 from pydantic import BaseModel
 
 from tests.support import models, tooltemplate
+from tests.support.scripted import scripted
 from tests.support.server import Server
 
 HI: Any = [{"role": "user", "content": "What time is it?"}]
@@ -199,6 +200,29 @@ def test_texts_in_any_wrapping_are_read(
     bare = client.messages.count_tokens(model=tooly, messages=HI).input_tokens
     told: Any = [*HI, {"role": "user", "content": content}]
     assert client.messages.count_tokens(model=tooly, messages=told).input_tokens > bare + 9
+
+
+@pytest.mark.parametrize(("budget", "thoughts"), [(3, "one two "), (100, "one two three four ")])
+def test_thoughts_end_with_their_budget(
+    client: anthropic.Anthropic,
+    server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+    budget: int,
+    thoughts: str,
+) -> None:
+    """The line break in front of them counts too."""
+    said: dict[str, list[str | bytes]] = {"\n": ["one ", "two ", "three ", "four ", "</think>", "Yes"]}
+    path = tmp_path_factory.mktemp("ponders") / "ponders.gguf"
+    scripted(path, said, special=["<think>", "</think>"], template=tooltemplate.THINKING)
+    server.create("ponders", path)
+    thinking: Any = {"type": "enabled", "budget_tokens": budget}
+    done = client.messages.create(
+        model="ponders", max_tokens=50, messages=HI, thinking=thinking, extra_body={"temperature": 0}
+    )
+    thought, word = done.content
+    assert thought.type == "thinking"
+    assert word.type == "text"
+    assert (thought.thinking, word.text) == (thoughts, "Yes")
 
 
 def test_an_explanation_harms_no_client(client: anthropic.Anthropic) -> None:

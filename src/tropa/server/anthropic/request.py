@@ -53,6 +53,7 @@ def asked(service: Service, fields: Fields, scope: Scope, *, counting: bool = Fa
         name_stop=True,
         format=_format(fields),
         think=_thinking(service, fields),
+        thinking_budget=_budget(fields),
         truncate=fields.flag("truncate"),
         shift=fields.flag("shift"),
     )
@@ -131,6 +132,14 @@ def _thinking(service: Service, fields: Fields) -> bool | str | None:
     if think is not None and not service.models.find(fields.required_text("model")).can("thinking"):
         return None
     return think
+
+
+def _budget(fields: Fields) -> int | None:
+    """How many tokens thoughts may take, where thinking is asked for."""
+    thinking = fields.object("thinking")
+    if thinking is None or thinking.text("type") != "enabled":
+        return None
+    return thinking.integer("budget_tokens", 1)
 
 
 def _format(fields: Fields) -> Any:

@@ -115,7 +115,7 @@ def test_a_model_says_that_it_hears(models: Server) -> None:
         ("tiny", HALF, '"tiny" does not support audio'),
         ("eye", HALF, '"eye" does not support audio'),
         ("jinja", picture(), '"jinja" does not support images'),
-        ("jinja", packed(b"OggS" + bytes(40)), "a sound is Ogg: WAV, MP3 and FLAC are taken"),
+        ("jinja", packed(b"OggS" + bytes(40)), "the sound is Ogg: WAV, MP3 and FLAC are taken"),
         ("jinja", packed(wav(rate=1)), "the request holds more than 60 minutes of sound: send it in pieces"),
         (
             "jinja",

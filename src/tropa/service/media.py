@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 
 from tropa.library.model import Model
-from tropa.service import sound
-from tropa.service.errors import BadSound, NotCapable
+from tropa.service import picture, sound
+from tropa.service.errors import BadImage, BadSound, NotCapable
+from tropa.service.webp import MOST_PIXELS
 
 IMAGE_TOKENS = 768
 """What an image counts for before the engine has looked at it, and so do thirty seconds of sound: nearly all encoders
@@ -21,6 +22,10 @@ MOST_SECONDS = 3600.0
 """Of sound in one request. The engine keeps it unpacked: 64 kB for each second, and more while it listens."""
 
 
+TOGETHER = 4
+"""Times MOST_PIXELS: all images of one request, which the engine unpacks side by side."""
+
+
 def sound_kind(data: str) -> sound.Kind | None:
     """`wav`, `mp3` or `flac`; None for pictures, and for what nobody knows."""
     return sound.kind(_head(data))
@@ -29,20 +34,20 @@ def sound_kind(data: str) -> sound.Kind | None:
 async def check(model: Model, asked: str, media: Sequence[str]) -> None:
     """Refuse them before anything is loaded; `asked` is the model's name as the client wrote it.
 
-    Raises NotCapable for a model without eyes or ears, BadSound for what can't be heard or never ends.
+    Raises NotCapable for a model without eyes or ears, BadSound and BadImage for what can't be read or is too much.
     """
-    sounds = []
+    sounds: list[str] = []
+    images: list[str] = []
     for data in media:
-        if sound_kind(data):
-            sounds.append(data)
-        elif not (name := sound.foreign(_head(data))):
-            _check_capable(model, asked, "vision", "images")
-        else:
-            _check_capable(model, asked, "audio", "audio")
-            raise BadSound(f"a sound is {name}: WAV, MP3 and FLAC are taken")
+        head = _head(data)
+        heard = sound.kind(head) or (not picture.is_moving_picture(head) and sound.foreign(head))
+        (sounds if heard else images).append(data)
+    if images:
+        _check_capable(model, asked, "vision", "images")
     if sounds:
         _check_capable(model, asked, "audio", "audio")
-        await asyncio.to_thread(_check_length, sounds)
+    if media:
+        await asyncio.to_thread(_check_sizes, images, sounds)
 
 
 async def tokens(media: Sequence[str]) -> int:
@@ -58,7 +63,14 @@ def _check_capable(model: Model, asked: str, capability: str, what: str) -> None
         raise NotCapable(f'"{asked}" does not support {what}')
 
 
-def _check_length(sounds: Sequence[str]) -> None:
+def _check_sizes(images: Sequence[str], sounds: Sequence[str]) -> None:
+    pixels = [picture.pixels(base64.b64decode(data)) for data in images]
+    if pixels and max(pixels) > MOST_PIXELS:
+        raise BadImage(f"an image has {max(pixels)} pixels: up to {MOST_PIXELS} are read, make it smaller")
+    if sum(pixels) > MOST_PIXELS * TOGETHER:
+        raise BadImage(
+            f"the images of the request have {sum(pixels)} pixels: up to {MOST_PIXELS * TOGETHER} are read in one"
+        )
     left = MOST_SECONDS
     for data in sounds:
         left -= sound.seconds(base64.b64decode(data), left)

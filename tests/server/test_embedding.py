@@ -100,9 +100,8 @@ def test_no_text_only_loads(server: Server, given: object) -> None:
     assert "bert:latest" in server.ps()
 
 
-@pytest.mark.parametrize("truncate", [None, False])
-def test_a_text_that_is_too_long_names_both_numbers(server: Server, truncate: bool | None) -> None:
-    answer = server.post("/api/embed", model="bert", input=["ba", "ba " * 3000], truncate=truncate)
+def test_a_text_that_is_too_long_and_must_not_be_cut_names_both_numbers(server: Server) -> None:
+    answer = server.post("/api/embed", model="bert", input=["ba", "ba " * 3000], truncate=False)
     assert answer.status == 400
     found = re.match(
         r"the input length exceeds the context length: (\d+) tokens, and the context has (\d+);", answer.error
@@ -113,14 +112,17 @@ def test_a_text_that_is_too_long_names_both_numbers(server: Server, truncate: bo
     assert '"truncate": true' in answer.error
 
 
-def test_what_is_cut_on_request_is_told(server: Server) -> None:
-    found = embed(server, ["ba", "ba " * 3000], truncate=True)
+@pytest.mark.parametrize("fields", [{}, {"truncate": None}, {"truncate": True}], ids=str)
+def test_what_is_cut_is_told(server: Server, fields: dict[str, Any]) -> None:
+    answer = server.post("/api/embed", model="bert", input=["ba", "ba " * 3000], **fields)
+    found = answer.json
+    assert answer.headers["tropa-truncated"] == f"texts=1, tokens={found['truncated_tokens'][1]}"
     kept, cut = found["truncated_tokens"]
     assert kept == 0
     assert cut > 3000 - CONTEXT
     assert len(found["embeddings"]) == 2
     assert found["prompt_eval_count"] < CONTEXT + 10
-    assert "truncated_tokens" not in embed(server, ["ba"], truncate=True)
+    assert "truncated_tokens" not in embed(server, ["ba"], **fields)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,7 @@ def test_a_chat_model_cannot_embed_and_says_so(server: Server) -> None:
     answer = server.post("/api/embed", model="tiny", input="x")
     assert answer.status == 501
     assert "does not support embeddings" in answer.error
+    assert "tiny:latest" not in server.ps()
     assert server.post("/api/generate", model="tiny", prompt="Hi!", stream=False).status == 200
 
 

@@ -17,7 +17,7 @@ from tropa.scheduler.actions import Refusal
 from tropa.server.errors import status_of, text_of
 from tropa.server.respond import ClientGone, send_bytes
 from tropa.server.sse import Header
-from tropa.service.errors import BadFormat, BadOption
+from tropa.service.errors import BadFormat, BadOption, NoEmbeddings
 from tropa.service.events import Event, Rendered
 
 log = logging.getLogger("tropa.server")
@@ -50,7 +50,7 @@ def status_for(error: Exception) -> int:
     mistakes."""
     if not isinstance(error, TropaError):
         return 500
-    if isinstance(error, BadOption | BadFormat) or (isinstance(error, EngineRefused) and error.status == 501):
+    if isinstance(error, BadOption | BadFormat | NoEmbeddings) or (isinstance(error, EngineRefused) and error.status == 501):
         return 400
     return status_of(error)
 

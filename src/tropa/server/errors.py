@@ -37,13 +37,14 @@ from tropa.server.keys import OpenToAll, Unauthorized
 from tropa.server.listener import CannotListen
 from tropa.server.openai.responses.errors import ResponseNotFound
 from tropa.service.embed import BadEmbedding
-from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NotCapable
+from tropa.service.errors import BadFormat, BadOption, InvalidRequest, NoEmbeddings, NotCapable
 from tropa.settings import BadSettings
 from tropa.templates.errors import TemplateError, TemplateSyntaxError
 
 STATUS: dict[type[TropaError], int] = {
     BadRequest: 400,
     InvalidRequest: 400,
+    NoEmbeddings: 501,
     NotCapable: 400,
     InvalidName: 400,
     InvalidDigest: 400,

@@ -16,7 +16,7 @@ from tropa.runners.reply import Timings
 from tropa.service.asks import EmbedAsk
 from tropa.service.batch import Batch
 from tropa.service.clock import Clock
-from tropa.service.errors import InvalidRequest, NotCapable
+from tropa.service.errors import InvalidRequest, NoEmbeddings, NotCapable
 from tropa.service.events import Counts
 from tropa.service.markers import markers
 from tropa.service.models import Models
@@ -52,6 +52,10 @@ async def embed(models: Models, herd: Herd, ask: EmbedAsk) -> Embedded:
     model = models.find(ask.model)
     if model.can("rerank"):
         raise NotCapable(f'"{ask.model}" does not support embed: it scores documents (/api/rerank)')
+    if not model.can("embedding"):
+        raise NoEmbeddings(
+            f'"{ask.model}" does not support embeddings: it is a model that writes text; use an embedding model'
+        )
     options = models.options(model, ask.options)
     loadable = models.loadable(model)
     async with herd.slot(loadable, ask.client, options.want(ask.keep_alive)) as slot:

@@ -30,6 +30,12 @@ class NotCapable(TropaError):
     code = "not-capable"
 
 
+class NoEmbeddings(NotCapable):
+    """The model makes text, not vectors (kept apart: clients of the reference know it as a 501)."""
+
+    code = "no-embeddings"
+
+
 class BadOption(TropaError):
     """A value in `options` has the wrong type (kept apart: clients of the reference know it as a 500)."""
 

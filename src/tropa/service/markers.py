@@ -6,14 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from tropa.errors import TropaError
-from tropa.gguf.recent import recent
-from tropa.gguf.value import Array
+from tropa.library.specials import specials
 from tropa.runners.herd import Slot
 
 NOTE = "markers"
-TYPES, WORDS = "tokenizer.ggml.token_type", "tokenizer.ggml.tokens"
-UNKNOWN, CONTROL = 2, 3  # the types that are special tokens only to who asks for them
 USUAL = "<[{|"
 """Engines take some words for special whatever the file says of them; all such have one of these characters."""
 
@@ -38,15 +34,6 @@ async def markers(slot: Slot, weights: Path) -> Markers:
 
 
 def read(weights: Path) -> Markers:
-    """Of a model file. A vocabulary of 250,000 words takes a tenth of a second."""
-    try:
-        metadata = recent.read(weights).metadata
-        types, words = metadata.get(TYPES), metadata.get(WORDS)
-        if not isinstance(types, Array) or not isinstance(words, Array):
-            return Markers(None)
-        special = [index for index, kind in enumerate(types.values()) if kind in (UNKNOWN, CONTROL)]
-        spelled = words.values(lossy=True) if special else ()
-        found = [spelled[index] for index in special if index < len(spelled)]
-    except TropaError:  # the file has gone or changed: the engine knows better
-        return Markers(None)
-    return Markers(frozenset(USUAL) | {word[0] for word in found if isinstance(word, str) and word})
+    """Of a model file."""
+    words = specials(weights)
+    return Markers(None if words is None else frozenset(USUAL) | {word[0] for word in words if word})

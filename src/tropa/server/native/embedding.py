@@ -10,7 +10,7 @@ from tropa.library.errors import ModelNotFound
 from tropa.server.explained import told, wanted
 from tropa.server.native.inference import client_of
 from tropa.server.requests import decode
-from tropa.server.respond import read_body, send_json, while_connected
+from tropa.server.respond import JSON, encode_json, read_body, send_bytes, send_json, while_connected
 from tropa.service import keepalive
 from tropa.service.asks import EmbedAsk
 from tropa.service.embed import Embedded
@@ -27,7 +27,7 @@ async def embed(service: Service, scope: Scope, receive: Receive, send: Send) ->
         inputs=_inputs(fields.get("input")),
         options=fields.get("options", {}),
         keep_alive=keepalive.parse(fields.get("keep_alive")),
-        truncate=fields.get("truncate"),
+        truncate=fields.get("truncate", True),  # unlike everywhere else: clients count on it, and are told
         dimensions=fields.get("dimensions", 0),
     )
     done = await while_connected(receive, _embedded(service, ask))
@@ -36,9 +36,13 @@ async def embed(service: Service, scope: Scope, receive: Receive, send: Send) ->
         answer["total_duration"] = done.counts.total_ns
         answer["load_duration"] = done.counts.load_ns
         answer["prompt_eval_count"] = done.prompt_tokens
+    told_so = []
     if any(done.truncated):
         answer["truncated_tokens"] = done.truncated  # beyond the reference: nothing is cut in silence
-    await send_json(send, answer | told(wanted(scope, fields.get("explain"))))
+        texts = sum(map(bool, done.truncated))
+        told_so = [(b"tropa-truncated", f"texts={texts}, tokens={sum(done.truncated)}".encode())]
+    answer |= told(wanted(scope, fields.get("explain")))
+    await send_bytes(send, encode_json(answer), 200, JSON, *told_so)
 
 
 async def embeddings(service: Service, scope: Scope, receive: Receive, send: Send) -> None:

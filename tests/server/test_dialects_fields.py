@@ -105,6 +105,16 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         {"messages": HI, "thread": {"type": "continue", "previous_message_id": "x"}},
         "thread",
     ),
+    (
+        "/v1/messages",
+        {"messages": HI, "tools": [{"type": "computer_20250124", "name": "computer"}]},
+        "tools[0].type",
+    ),
+    (
+        "/v1/messages",
+        {"messages": HI, "tools": [{"type": "browser_toolset_20260801", "name": "browser"}]},
+        "tools[0].type",
+    ),
     ("/v1/messages", {"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
     (
         "/v1/messages",

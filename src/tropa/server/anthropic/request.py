@@ -107,7 +107,11 @@ def _tools(fields: Fields) -> tuple[list[dict[str, Any]], Literal["auto", "requi
 def _function(tool: Fields, kind: str) -> dict[str, Any]:
     described: dict[str, Any] = {"name": tool.required_text("name")}
     text, schema = tool.text("description"), tool.mapping("input_schema")
-    if (known := told(kind)) and schema is None:
+    if schema is None and kind not in ("", "custom"):
+        known = told(kind)
+        if known is None:
+            what = f"is \"{kind[:80]}\": what it takes is not known here, give its 'input_schema'"
+            raise BadField(tool.at("type"), what)
         text, schema = text or known[0], known[1]
     if text:
         described["description"] = text

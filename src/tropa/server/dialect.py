@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from starlette.types import Message, Receive, Scope, Send
 
 from tropa.errors import TropaError
-from tropa.runners.errors import EngineRefused, RunnerDied
+from tropa.runners.errors import RunnerDied
 from tropa.runners.herd import Refused
 from tropa.scheduler.actions import Refusal
 from tropa.server.errors import status_of, text_of
 from tropa.server.respond import ClientGone, send_bytes
 from tropa.server.sse import Header
-from tropa.service.errors import BadFormat, BadOption, NoEmbeddings
+from tropa.service.errors import BadFormat, BadOption
 from tropa.service.events import Event, Rendered
 
 log = logging.getLogger("tropa.server")
@@ -50,9 +50,10 @@ def status_for(error: Exception) -> int:
     mistakes."""
     if not isinstance(error, TropaError):
         return 500
-    if isinstance(error, BadOption | BadFormat | NoEmbeddings) or (isinstance(error, EngineRefused) and error.status == 501):
+    if isinstance(error, BadOption | BadFormat):
         return 400
-    return status_of(error)
+    status = status_of(error)
+    return 400 if status == 501 else status
 
 
 def text_for(error: Exception, *, begun: bool = False) -> str:

@@ -90,29 +90,23 @@ class _Question:
 
 async def _answer(questions: Sequence[_Question]) -> None:
     """Raises nothing: those who asked hear of it."""
-    try:
-        found = await _split(questions[0].slot, [text for each in questions for text in each.texts])
-    except EngineRefused as exc:
-        if len(questions) == 1:
-            _fail(questions, exc)
-            return
+    texts = [text for each in questions for text in each.texts]
+    asking = asyncio.create_task(_split(questions[0].slot, texts))
+    await asyncio.wait({asking})
+    error = asking.exception()
+    if isinstance(error, EngineRefused) and len(questions) > 1:
         for question in questions:  # only whose text it was hears of it
             await _answer([question])
         return
-    except Exception as exc:
-        _fail(questions, exc)
-        return
-    tokens = iter(found)
+    tokens = iter([] if error else asking.result())
     for question in questions:
-        answer = [next(tokens) for _ in question.texts]
-        if not question.answer.done():
-            question.answer.set_result(answer)
-
-
-def _fail(questions: Sequence[_Question], error: Exception) -> None:
-    for question in questions:
-        if not question.answer.done():
+        answer = [next(tokens, []) for _ in question.texts]
+        if question.answer.done():
+            continue
+        if error:
             question.answer.set_exception(error)
+        else:
+            question.answer.set_result(answer)
 
 
 async def _split(slot: Slot, texts: Sequence[str]) -> list[list[int]]:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from tests.clients import test_node
 from tests.support.ear import FRAME, RATE, ear, tone
 from tests.support.places import short_folder
+from tests.support.processes import patience
 from tests.support.scripted import scripted
 from tests.support.server import Server, serving
 
 SAID = "Good morning, herd."
+
+programs = test_node.programs
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +38,6 @@ def server() -> Iterator[Server]:
             answer = server.post("/api/create", model=name, files=files, **fields)
             assert answer.lines[-1] == {"status": "success"}, answer.lines
         yield server
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def aclient(server: Server) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
 
 
 BOTH = pytest.mark.parametrize("model", ["go", "jinja"])
@@ -169,6 +162,16 @@ def test_what_is_no_sound_is_named(client: openai.OpenAI, sound: Any, why: str) 
         client.chat.completions.create(model="jinja", messages=[{"role": "user", "content": content}])
     assert why in str(caught.value)
     assert str(caught.value.param).startswith("messages[0].content[0].input_audio")
+
+
+@test_node.pytestmark[0]
+@test_node.pytestmark[1]
+def test_the_client_from_npm(server: Server, programs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "speech.wav"
+    path.write_bytes(tone())
+    command = [str(test_node.NODE), str(programs / "hear_openai.mjs"), server.url, "jinja", SAID, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(120), check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_a_model_without_ears_says_so(client: openai.OpenAI) -> None:

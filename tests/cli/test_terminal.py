@@ -138,6 +138,7 @@ def last_said(model: Fake) -> object:
         ("wo\x01t\x05!", "two!"),  # Ctrl-A, Ctrl-E
         ("abc\x02\x02\x0bd", "ad"),  # Ctrl-B, Ctrl-K
         ("one two\x1bbX", "one Xtwo"),  # Alt-B
+        ("red: \x1b[31mx\x1b[0m", "red: x"),  # a text with colours, in a terminal without bracketed paste
         ("ab\x02\x04c", "ac"),  # Ctrl-D where there is something to delete
     ],
 )

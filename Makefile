@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check format bench tiny goldens clean
+.PHONY: help demo test test-heavy soak check format bench tiny goldens clean
 
 help:  ## Say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
 demo: $(VENV)/.runtime  ## Start a server, ask the bundled model, show what runs, end
 	@echo "== demo: a server of its own on a free port, with the bundled model 'tiny'"
@@ -17,6 +17,10 @@ demo: $(VENV)/.runtime  ## Start a server, ask the bundled model, show what runs
 test: $(VENV)/.develop $(VENV)/.apart build/node/.installed $(VENV)/.shells  ## Run all tests
 	@echo "== test: pytest over tests/"
 	@$(RUN) -m pytest $(ARGS)
+
+test-heavy: $(VENV)/.develop $(VENV)/.webui $(VENV)/.browser  ## Chat by way of Open WebUI in a real browser
+	@echo "== test-heavy: pytest over tests/heavy"
+	@$(RUN) -m pytest tests/heavy $(ARGS)
 
 soak: $(VENV)/.develop  ## A million random histories of the scheduler (hours)
 	@echo "== soak: simulated scheduler histories"
@@ -86,6 +90,27 @@ $(VENV)/.shells: $(VENV)/.develop
 		&& apt-get install -qq -y --no-install-recommends zsh fish; }; } >/dev/null 2>&1 && touch $@ \
 		|| echo "== zsh and fish could not be installed: their tests will be skipped"; \
 	else echo "== no zsh or fish here: their tests will be skipped (Debian: apt-get install zsh fish)"; fi
+
+$(VENV)/.webui: tests/heavy/open_webui/requirements.txt tests/heavy/open_webui/needs.py $(VENV)/.develop
+	@$(RUN) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { echo "make: Open WebUI needs Python 3.11 or 3.12; set PYTHON=/path/to/python3.12 after 'make clean'"; exit 1; }
+	@echo "== setting up Open WebUI, without torch (about 650 MB from the package registry, 1.9 GB installed)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	@test -x $(VENV)/webui/bin/python || $(PYTHON) -m venv $(VENV)/webui
+	@$(VENV)/webui/bin/pip install --quiet --disable-pip-version-check --no-deps 'open-webui>=0.12.4'
+	@$(VENV)/webui/bin/python tests/heavy/open_webui/needs.py > $(VENV)/webui/needs.txt
+	@$(VENV)/webui/bin/pip install --quiet --disable-pip-version-check --no-warn-conflicts -r $(VENV)/webui/needs.txt
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.develop
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "== setting up Chromium (about 120 MB from Debian)"; \
+			{ apt-get install -qq -y --no-install-recommends chromium chromium-driver || { apt-get update -qq \
+			&& apt-get install -qq -y --no-install-recommends chromium chromium-driver; }; } >/dev/null 2>&1; \
+		fi; \
+		command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		echo "make: no browser here (Debian: apt-get install chromium chromium-driver)"; exit 1; }; }
+	@touch $@
 
 $(VENV)/.train: $(VENV)/.runtime
 	@echo "== setting up what training needs"

@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.library.making import gguf, make
+from tests.support.places import without_privilege
 from tropa.devices.device import DeviceMemory
-from tropa.server.diagnosis import Level, budget, gpus, memory, processor, state, store
+from tropa.library.library import Library
+from tropa.server.diagnosis import (
+    SERVICES_STORE,
+    Level,
+    budget,
+    gpus,
+    memory,
+    processor,
+    services_store,
+    state,
+    store,
+)
 from tropa.settings import Settings
 
 GIB = 1 << 30
@@ -83,3 +96,31 @@ def test_a_place_to_remember_things_that_cannot_be_written_to(tmp_path: Path) ->
     [found] = state(Settings(state=tmp_path / "file/state"))
     assert found.level is Level.NOTE
     assert "TROPA_STATE" in found.advice
+
+
+def test_the_models_of_a_service_are_pointed_out(tmp_path: Path) -> None:
+    mine = Settings(models=tmp_path / "mine")
+    theirs = tmp_path / SERVICES_STORE
+    assert services_store(mine, tmp_path) == []
+    make(Library(theirs), "one", gguf())
+    [found] = services_store(mine, tmp_path)
+    assert found.level is Level.NOTE
+    assert found.text == f"{theirs} has 1 model of Ollama's service, not used here"
+    assert found.advice == f"to use them, set OLLAMA_MODELS={theirs}"
+    assert services_store(Settings(models=theirs), tmp_path) == []
+
+
+def test_folders_that_may_not_be_entered_are_findings_and_no_traceback(tmp_path: Path) -> None:
+    theirs = tmp_path / SERVICES_STORE
+    make(Library(theirs), "one", gguf())
+    closed = tmp_path / "usr/share/ollama"
+    closed.chmod(0)
+    try:
+        with without_privilege(closed):
+            [found] = services_store(Settings(models=tmp_path / "mine"), tmp_path)
+            assert "may not be read by this user" in found.text
+            assert "OLLAMA_MODELS" in found.advice
+            assert store(Settings(models=theirs)).facts["exists"] is False
+            state(Settings(state=theirs))
+    finally:
+        closed.chmod(0o755)

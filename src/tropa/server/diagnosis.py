@@ -38,6 +38,9 @@ from tropa.text.sizes import format_size
 LITTLE_SPACE = 2_000_000_000
 """Bytes below which hardly any model can be fetched."""
 
+SERVICES_STORE = "usr/share/ollama/.ollama/models"
+"""Where Ollama's installer has its service keep models, from the root."""
+
 # What the engine's kernels make use of, as Linux spells it for x86 and ARM.
 FEATURES = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16"),
@@ -69,7 +72,7 @@ def diagnose(settings: Settings) -> list[Finding]:
     there = devices()
     found += [memory(there[0]), *budget(settings, there), *gpus(there[1:], libraries)]
     found.append(store(settings))
-    return [*found, *state(settings), *origins(settings)]
+    return [*found, *services_store(settings), *state(settings), *origins(settings)]
 
 
 def _tried(settings: Settings) -> tuple[list[Finding], frozenset[str]]:
@@ -215,8 +218,15 @@ def gpus(there: Iterable[DeviceMemory], libraries: frozenset[str]) -> list[Findi
 
 
 def _standing(folder: Path) -> Path:
-    """The folder itself, or what there is of the way to it."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    """The folder itself, or what there is of the way to it, as far as we may look."""
+    return next(each for each in (folder, *folder.parents) if _exists(each))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # it is behind a folder that we may not enter
+        return False
 
 
 def state(settings: Settings) -> list[Finding]:
@@ -267,6 +277,27 @@ def store(settings: Settings) -> Finding:
         advice = "make room there, or set OLLAMA_MODELS to a folder on a larger disk"
         return Finding("store", Level.NOTE, f"{text}: hardly any model fits", advice, facts)
     return Finding("store", Level.OK, text, "", facts)
+
+
+def services_store(settings: Settings, root: Path = Path("/")) -> list[Finding]:
+    """Whoever comes from an Ollama that ran as a service has models there, and looks for them here."""
+    theirs = root / SERVICES_STORE
+    if settings.models.expanduser() == theirs or not _exists(theirs.parents[1]):
+        return []
+    facts: dict[str, object] = {"path": str(theirs)}
+    try:
+        next(theirs.iterdir(), None)
+        facts["models"] = count = len(Library(theirs).models())
+    except PermissionError:
+        text = f"{theirs}, where Ollama's service keeps its models, may not be read by this user"
+        advice = f"to use them, join the group that may read it, and set OLLAMA_MODELS={theirs}"
+        return [Finding("store", Level.NOTE, text, advice, facts)]
+    except (TropaError, OSError):
+        return []
+    if not count:
+        return []
+    text = f"{theirs} has {count} {'model' if count == 1 else 'models'} of Ollama's service, not used here"
+    return [Finding("store", Level.NOTE, text, f"to use them, set OLLAMA_MODELS={theirs}", facts)]
 
 
 def cannot_listen(name: str, port: int) -> str:

@@ -351,3 +351,10 @@ def _stall(proxy: Faulty, digest: Digest, at: int) -> None:
         return reply
 
     proxy.spoil = spoil
+
+
+def test_the_bundled_model_is_pushed_under_a_name_of_ones_own(server: Server) -> None:
+    answer = server.post("/api/push", model="tiny", stream=False)
+    assert answer.status == 500
+    assert "came with the program" in answer.error
+    assert "tropa cp tiny:latest NAMESPACE/NAME" in answer.error

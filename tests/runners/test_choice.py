@@ -129,6 +129,7 @@ async def test_one_that_hangs_is_set_aside_and_asked_again_next_time(
     executable: Callable[[str], ExecutableEngine],
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Perhaps the machine was only busy."""
     hanging = executable("sleep 600")
@@ -137,6 +138,8 @@ async def test_one_that_hangs_is_set_aside_and_asked_again_next_time(
     assert await choose(hanging, WheelEngine()).engine() == WheelEngine()
     assert await choose(hanging, WheelEngine()).engine() == WheelEngine()
     assert probes(place) == 2
+    assert "is set aside: no answer within" in caplog.text
+    assert "remembered" not in caplog.text
 
 
 async def test_one_that_hangs_when_asked_for_its_devices_is_ended(

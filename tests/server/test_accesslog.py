@@ -129,7 +129,7 @@ def test_off_means_no_lines() -> None:
         server.signal(signal.SIGTERM)
         server.wait()
         log = server.log.read_text()
-    assert "listening on" in log
+    assert f"listening on http://127.0.0.1:{server.port}\n" in log, "the port that was found, not 0"
     assert "/api/tags" not in log
 
 

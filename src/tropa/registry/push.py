@@ -41,6 +41,11 @@ class Push:
         data = self._stored()
         if data is None:
             yield Status("couldn't retrieve manifest")
+            if self._library.contents(self._name) is not None:
+                raise NothingToPush(
+                    f"model '{self._name.short}' came with the program and has no manifest to push",
+                    hint=f"give it a name of your own first: tropa cp {self._name.short} NAMESPACE/NAME",
+                )
             raise NothingToPush(
                 f"model '{self._name.short}' not found",
                 hint=f"give a model that is here this name first: tropa cp MODEL {self._name.short}",

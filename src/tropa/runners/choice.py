@@ -39,10 +39,12 @@ class NoEngine(LoadFailed):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a probe showed; `complaint` is empty if the engine works. `libraries`: the GPUs it can use."""
+    """What a probe showed; `complaint` is empty if the engine works. `libraries`: the GPUs it can use. `lasting`: it is
+    remembered."""
 
     complaint: str = ""
     libraries: frozenset[str] = frozenset()
+    lasting: bool = True
 
 
 class EngineChoice:
@@ -85,14 +87,17 @@ class EngineChoice:
                 return engine
             complaints.append(f"{engine.name}: {verdict.complaint}")
             log.error("the engine %s is set aside: %s", engine.name, verdict.complaint)
-            log.error("this is remembered until its file changes; to try it again, delete %s", self._memory)
+            if verdict.lasting:
+                log.error(
+                    "this is remembered until its file changes; to try it again, delete %s", self._memory
+                )
         raise NoEngine("no engine works on this machine: " + "; ".join(complaints))
 
     async def _verdict(self, engine: Engine) -> Verdict:
         try:
             key = fingerprint(engine)
         except OSError as exc:
-            return Verdict(f"it cannot be read: {exc}")
+            return Verdict(f"it cannot be read: {exc}", lasting=False)
         remembered = _read(self._memory)
         if (entry := remembered.get(key)) is not None:
             return _remembered(entry)
@@ -100,9 +105,7 @@ class EngineChoice:
             async with asyncio.timeout(PROBE_LIMIT):
                 verdict = await probe(engine, self._model, self._rundir)
         except TimeoutError:
-            return Verdict(
-                f"no answer within {PROBE_LIMIT:.0f} s"
-            )  # perhaps the machine was busy: not remembered
+            return Verdict(f"no answer within {PROBE_LIMIT:.0f} s", lasting=False)  # the machine may be busy
         entry = {
             "engine": engine.name,
             "complaint": verdict.complaint,

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import uvicorn
 
@@ -127,7 +128,8 @@ class Server:
         probing = asyncio.create_task(self._choose_engine())
         sweeping = asyncio.create_task(asyncio.to_thread(self._rundir.sweep))
         gc.freeze()  # what was made until now stays: no collection needs to look at it again
-        log.info("tropa %s listening on %s", __version__, settings.host.url)
+        heard = replace(settings.host, port=self._listener.getsockname()[1])  # where any port will do, this one
+        log.info("tropa %s listening on %s", __version__, heard.url)
         try:
             await web.serve(sockets=[self._listener])
         finally:

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,24 @@ def test_a_name_in_other_letter_case_is_the_same_model(store: Store) -> None:
     assert [found.name.short for found in store.scan().found] == ["Me/Llama:8B"]
     assert (found := store.find(Name.parse("ME/LLAMA:8b"))) is not None
     assert found.name.short == "Me/Llama:8B"
+
+
+def test_asking_for_a_name_looks_at_no_other_models_folder(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client's unknown model among a thousand was 130 ms in which nobody else was served."""
+    for name in ("me/llama:8b", "me/other:1", "you/llama:8b", "h.io/me/llama:8b"):
+        put(store, Name.parse(name), b"a")
+    seen: list[str] = []
+    scandir = os.scandir
+
+    def watched(folder: str | Path) -> Any:
+        seen.append(str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", watched)
+    assert store.find(Name.parse("ME/Llama:70b")) is None
+    assert {Path(folder).name for folder in seen} == {"manifests", "registry.ollama.ai", "me", "llama"}
 
 
 def test_removing_a_model_keeps_shared_blobs_and_empties_folders(store: Store) -> None:

@@ -57,11 +57,13 @@ class Store:
         self.lock = StoreLock(self.home)
         self._spellings: dict[Name, tuple[int, int]] = {}
 
-    def scan(self) -> Scan:
-        """Every manifest file, by name. What cannot be one is left out with a warning."""
+    def scan(self, like: Name | None = None) -> Scan:
+        """Every manifest file, by name; or only those that have the name `like`, in whatever case: a name that is not
+        here is asked for often, and does not need a look at a thousand others. What cannot be one is left out with a
+        warning."""
         found: list[Found] = []
         warnings: list[str] = []
-        for parts, entry in _files(self.manifests, 4, warnings):
+        for parts, entry in _files(self.manifests, 4, warnings, like=like.folded().parts if like else ()):
             try:
                 found.append(_found(Name(*parts), Path(entry.path), entry.stat()))
             except InvalidName:
@@ -79,7 +81,7 @@ class Store:
             stat = path.stat()
             if self._spelled(name, (stat.st_ino, stat.st_ctime_ns)):
                 return _found(name, path, stat)
-        scan = self.scan().found
+        scan = self.scan(name).found
         name = resolve(name, (each.name for each in scan))
         return next((each for each in scan if each.name == name), None)
 
@@ -224,12 +226,18 @@ def _found(name: Name, path: Path, stat: os.stat_result) -> Found:
 
 
 def _files(
-    folder: Path | str, depth: int, warnings: list[str], above: tuple[str, ...] = ()
+    folder: Path | str,
+    depth: int,
+    warnings: list[str],
+    above: tuple[str, ...] = (),
+    like: tuple[str, ...] = (),
 ) -> Iterator[tuple[tuple[str, ...], os.DirEntry[str]]]:
-    """The files exactly `depth` levels below a folder, in order, each with its path in parts."""
+    """The files exactly `depth` levels below a folder, in order, each with its path in parts. With `like`, only those
+    whose parts in lower case are these."""
     try:
         with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+            wanted = (each for each in listing if not like or each.name.lower() == like[0])
+            entries = sorted(wanted, key=lambda entry: entry.name)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -239,7 +247,7 @@ def _files(
         parts = (*above, entry.name)
         if _is_folder(entry):
             if depth > 1:
-                yield from _files(entry.path, depth - 1, warnings, parts)
+                yield from _files(entry.path, depth - 1, warnings, parts, like[1:])
             else:
                 warnings.append(f"ignoring {entry.path}: it is a folder where a manifest should be")
         elif depth == 1:

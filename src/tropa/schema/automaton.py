@@ -155,12 +155,25 @@ def of_pattern(text: str, budget: Budget, *, wide: bool = False) -> Automaton:
 
 @lru_cache(maxsize=256)
 def _of_pattern(text: str, wide: bool) -> Automaton:
+    node, ahead = pattern.read(text)
+    found = _of_node(node, wide=wide)
+    if not ahead:
+        return found
+    begins = [
+        (_of_node(pattern.Sequence((Edge(True), each.node)), wide=wide == each.wanted), each.wanted)
+        for each in ahead
+    ]
+    wanted = [found, *(each for each, yes in begins if yes)]
+    return joined(wanted, [each for each, yes in begins if not yes], 0, None, Budget())
+
+
+def _of_node(node: Node, *, wide: bool) -> Automaton:
     net = _Net()
     start = net.state()
     net.chars[start].append((characters.ALL, start))
     inner = net.state()
     net.free[start].append(inner)
-    end = net.add(pattern.read(text), inner, wide=wide)
+    end = net.add(node, inner, wide=wide)
     net.chars[end].append((characters.ALL, end))
     first = net.closure([start], first=True)
     whole = frozenset([end])

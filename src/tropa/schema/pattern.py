@@ -63,8 +63,19 @@ _SOME = {
 _CONTROL = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
 
 
-def read(text: str) -> Node:
-    """The tree of a pattern. Raises BadSchema, which says what is wrong or not supported, and where."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What the text has to begin with, or must not begin with."""
+
+    node: Node
+    wanted: bool
+
+
+def read(text: str) -> tuple[Node, tuple[Ahead, ...]]:
+    """The tree of a pattern, and what else its text has to be: look-aheads are understood at a text's beginning.
+
+    Raises BadSchema, which says what is wrong or not supported, and where.
+    """
     return _Reader(text).whole()
 
 
@@ -74,10 +85,26 @@ class _Reader:
         self._at = 0
         self._depth = 0
 
-    def whole(self) -> Node:
-        node = self._choice()
+    def whole(self) -> tuple[Node, tuple[Ahead, ...]]:
+        ahead = []
+        anchored = self._takes("^")
+        while anchored and (wanted := self._text[self._at : self._at + 3]) in ("(?=", "(?!"):
+            self._at += 3
+            ahead.append(Ahead(self._closed(self._choice()), wanted == "(?="))
+        parts = [self._sequence()]
+        while self._takes("|"):
+            parts.append(self._sequence())
         if self._at < len(self._text):
             self._fail("an unbalanced )")
+        if ahead and len(parts) > 1:
+            self._fail("a look-ahead in one of several alternatives (not supported)")
+        if anchored:  # the ^ belongs to the first alternative alone
+            parts[0] = Sequence((Edge(True), parts[0]))
+        return Choice(tuple(parts)), tuple(ahead)
+
+    def _closed(self, node: Node) -> Node:
+        if not self._takes(")"):
+            self._fail("a ( that is not closed")
         return node
 
     def _fail(self, what: str) -> NoReturn:
@@ -186,10 +213,7 @@ class _Reader:
                 self._at = self._text.find(">", self._at) + 1 or len(self._text)
             elif not self._takes(":"):
                 self._fail("a look-around or another special group (not supported)")
-        node = self._choice()
-        if not self._takes(")"):
-            self._fail("a ( that is not closed")
-        return node
+        return self._closed(self._choice())
 
     def _escape(self) -> Chars:
         letter = self._take()

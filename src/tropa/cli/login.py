@@ -76,8 +76,8 @@ def _asked(call: Call, host: str) -> Credentials:
             raise UsageError("--password-stdin needs --username")
         password = (terminal.piped_text() or "").rstrip("\r\n")
     elif terminal.is_terminal(sys.stdin):
-        username = username or input(f"Username for {host}: ").strip()
-        password = getpass.getpass(f"Password for {username}: ")
+        username = username or _typed(f"Username for {host}: ")
+        password = _typed(f"Password for {username}: ", hidden=True) if username else ""
     else:
         raise UsageError(
             "this is no terminal to ask for a password at", hint="use --username and --password-stdin"
@@ -87,3 +87,19 @@ def _asked(call: Call, host: str) -> Credentials:
     if ":" in username:
         raise UsageError("a username with a colon cannot be sent to a registry")
     return Credentials(username, password)
+
+
+def _typed(prompt: str, *, hidden: bool = False) -> str:
+    """What is typed at a terminal, wherever standard output goes. Nothing at all (Ctrl-D) is nothing."""
+    if hidden:
+        try:
+            return getpass.getpass(prompt)
+        except EOFError:
+            line = ""
+    else:
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+    if not line:
+        sys.stderr.write("\n")
+    return line.strip()

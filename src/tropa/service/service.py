@@ -41,8 +41,8 @@ class Service:
         return chat.chat(self.models, self.herd, ask, self.unload)
 
     def transcribe(self, ask: TranscribeAsk) -> AsyncGenerator[Event, None]:
-        """Write down what is said in a recording. Raises InvalidRequest at once for an ask without a model."""
-        return self._chat(transcribe.conversation(ask))
+        """Write down what is said in a recording. Raises ModelNotFound at once."""
+        return self._chat(transcribe.conversation(ask, self.models.find(ask.model)))
 
     async def count(self, ask: ChatAsk) -> int:
         """How many tokens the prompt of a chat has."""

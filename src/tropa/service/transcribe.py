@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tropa.library.model import Model
 from tropa.service.asks import ChatAsk
-from tropa.service.errors import InvalidRequest
+from tropa.service.history import Message
 
 _TASK = "Transcribe this recording: write down what is said in it, word for word, and nothing else."
+_TRAINED = {"lfm2": "Perform ASR.", "lfm2moe": "Perform ASR."}
+"""Families that were trained to do it when their system message says so, and not to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,15 @@ class TranscribeAsk:
     logprobs: bool = False
 
 
-def conversation(ask: TranscribeAsk) -> ChatAsk:
+def conversation(ask: TranscribeAsk, model: Model) -> ChatAsk:
     """The chat that answers with the text. Nothing in it can be left out, and there is nothing to think about."""
-    if not ask.model.strip():
-        raise InvalidRequest("model is required")
+    system = _TRAINED.get(model.details.family)
+    told = _hints(ask) if system else [_TASK, *_hints(ask)]
+    user: Message = {"role": "user", "content": "\n".join(told), "images": [ask.sound]}
     return ChatAsk(
         model=ask.model,
         client=ask.client,
-        messages=({"role": "user", "content": task(ask), "images": [ask.sound]},),
+        messages=[{"role": "system", "content": system}, user] if system else [user],
         options={"temperature": 0.0, **ask.options},
         keep_alive=ask.keep_alive,
         think=False,
@@ -44,13 +48,12 @@ def conversation(ask: TranscribeAsk) -> ChatAsk:
     )
 
 
-def task(ask: TranscribeAsk) -> str:
-    """What the model is told."""
-    told = [_TASK]
+def _hints(ask: TranscribeAsk) -> list[str]:
+    told = []
     if ask.languages:
         told.append(f"Language: {' or '.join(ask.languages)}.")
     if ask.keywords:
         told.append(f"These words may occur: {', '.join(ask.keywords)}.")
     if ask.prompt:
         told.append(f"What was said before, or how such texts are written: {ask.prompt}")
-    return "\n".join(told)
+    return told

@@ -6,6 +6,7 @@ by one, have a table of them here (`dialectfields.py`), and a test sees that eac
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -19,6 +20,7 @@ from tropa.server.dialectfields import ANTHROPIC, OPENAI
 from tropa.server.fields import Kind, ListOf, Object, Schema
 from tropa.server.requests import BODIES
 from tropa.server.respond import encode_json, send_bytes
+from tropa.server.values import NULL, tightened
 
 Json = dict[str, Any]
 
@@ -140,13 +142,14 @@ def document(routes: Iterable[tuple[str, str]]) -> Json:
         shown = re.sub(r":\w+\}", "}", path)
         paths.setdefault(shown, {})[method.lower()] = _operation(method, path)
     native = {name: {**schema(body), "type": "object"} for name, body in BODIES.items()}
+    bodies = {name: tightened(name, body) for name, body in {**native, **OPENAI, **ANTHROPIC}.items()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Tropa", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
         "security": [{}, {"bearer": []}, {"key": []}],
         "paths": paths,
         "components": {
-            "schemas": {**native, **OPENAI, **ANTHROPIC, **_ENVELOPES},
+            "schemas": {**bodies, **_ENVELOPES},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -286,5 +289,9 @@ def _shown(method: str, path: str, operation: Json, schemas: Json) -> str:
 
 
 def _type(found: Json) -> str:
+    if "anyOf" in found:
+        return " or ".join(dict.fromkeys(_type(kind) for kind in found["anyOf"] if kind != NULL)) or "nothing"
+    if "enum" in found:
+        return " or ".join(map(json.dumps, found["enum"]))
     kinds = found.get("type", "anything")
     return kinds if isinstance(kinds, str) else " or ".join(kind for kind in kinds if kind != "null")

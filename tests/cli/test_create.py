@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,12 @@ def test_what_is_wrong_here_is_said_before_anything_is_sent(tropa: Run, fake: Fa
     (folder / "Modelfile").mkdir()
     assert tropa("create", "m").err == "Error: cannot read Modelfile: Is a directory\n"
     assert fake.asked == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder that somebody is in stays")
+def test_a_folder_that_was_removed_is_no_traceback(tropa: Run, folder: Path) -> None:
+    shutil.rmtree(folder)
+    assert tropa("create", "m") == Transcript(1, "", "Error: the folder we are in is not there any more\n")
 
 
 def test_a_mistyped_quantization_is_said_before_anything_is_sent(

@@ -63,7 +63,7 @@ def create(call: Call) -> int:
 def _wanted(name: str | None) -> CreateRequest:
     """What the Modelfile asks for; without one, what the folder we are in is."""
     if name == _STDIN:
-        return request(parse_bytes(sys.stdin.buffer.read()), Path.cwd())
+        return request(parse_bytes(sys.stdin.buffer.read()), _here())
     path = Path(name or _DEFAULT)
     try:
         modelfile = parse_bytes(path.read_bytes())
@@ -71,13 +71,20 @@ def _wanted(name: str | None) -> CreateRequest:
         if name is not None:
             raise CannotRead(f"no such file: {path}") from exc
         try:
-            return folder_request(Path.cwd())
+            return folder_request(_here())
         except NoWeights as nothing:
             hint = nothing.hint if "git-lfs" in (nothing.hint or "") else _NO_MODELFILE
             raise CannotRead(f"no such file: {path}", hint=hint) from nothing
     except OSError as exc:
         raise _unreadable(path, exc) from exc
     return request(modelfile, path.absolute().parent)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as exc:
+        raise CannotRead("the folder we are in is not there any more") from exc
 
 
 def _uploaded(wanted: CreateRequest, server: Client, progress: Progress) -> dict[str, dict[str, str]]:

@@ -93,7 +93,7 @@ $(VENV)/.shells: $(VENV)/.develop
 
 $(VENV)/.webui: tests/heavy/open_webui/requirements.txt tests/heavy/open_webui/needs.py $(VENV)/.develop
 	@$(RUN) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { echo "make: Open WebUI needs Python 3.11 or 3.12; set PYTHON=/path/to/python3.12 after 'make clean'"; exit 1; }
-	@echo "== setting up Open WebUI, without torch (about 650 MB from the package registry, 1.9 GB installed)"
+	@echo "== setting up Open WebUI, without torch (500 MB from the package registry, 1.9 GB installed)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r $<
 	@test -x $(VENV)/webui/bin/python || $(PYTHON) -m venv $(VENV)/webui
 	@$(VENV)/webui/bin/pip install --quiet --disable-pip-version-check --no-deps 'open-webui>=0.12.4'

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.cli.conftest import Run
 from tests.cli.fakeserver import Fake, as_json
@@ -178,6 +181,14 @@ FLAGS = (
 def test_flags_and_arguments_mix(words: list[str], args: list[str], given: dict[str, str]) -> None:
     call = parse(words, FLAGS)
     assert (call.args, call.given) == (args, given)
+
+
+@given(st.lists(st.text("-=fvqthinkle \x00\né", max_size=8), max_size=6))
+def test_any_words_are_understood_or_a_usage_error(words: list[str]) -> None:
+    with contextlib.suppress(UsageError):
+        call = parse(words, FLAGS)
+        assert len(call.args) + len(call.given) <= len(words) + sum(map(len, words))
+        assert all(word in words for word in call.args)
 
 
 def test_a_flag_without_its_value() -> None:

@@ -10,9 +10,9 @@ ENVIRONMENT = {
     "OLLAMA_HOST": "address of the server (default 127.0.0.1:11434)",
     "OLLAMA_MODELS": "folder of the models (default ~/.ollama/models)",
     "OLLAMA_KEEP_ALIVE": "how long an idle model stays loaded (default 5m; negative: for ever)",
-    "OLLAMA_CONTEXT_LENGTH": "context length where a request asks for none",
-    "OLLAMA_NUM_PARALLEL": "requests at a time for each model",
-    "OLLAMA_MAX_LOADED_MODELS": "models loaded at a time",
+    "OLLAMA_CONTEXT_LENGTH": "context where a request asks for none (default 4096 tokens, more on large GPUs)",
+    "OLLAMA_NUM_PARALLEL": "requests at a time for each model (default 4 if memory allows, else 1)",
+    "OLLAMA_MAX_LOADED_MODELS": "models loaded at a time (default 3 for each GPU, 3 on the CPU)",
     "OLLAMA_MAX_QUEUE": "requests that may wait (default 512)",
     "OLLAMA_LOAD_TIMEOUT": "how long a load may stall (default 5m)",
     "TROPA_SERVE_TIMEOUT": "how long a busy engine may give no sign of life (default 5m)",
@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "TROPA_API_KEY": "key to show to the server; also OLLAMA_API_KEY",
     "TROPA_PLAIN": "no colours for the Markdown and the code of answers (1)",
     "TROPA_LLAMA_SERVER": "a llama-server executable to use as the engine",
-    "TROPA_MEMORY_LIMIT": "most memory that models may take",
+    "TROPA_MEMORY_LIMIT": "most memory that models may take (6GiB, 50% or cpu=8GiB,cuda:0=50%)",
     "TROPA_STATE": "folder for what the server remembers (default ~/.cache/tropa)",
 }
 CHAT = ("OLLAMA_NOHISTORY", "OLLAMA_EDITOR", "TROPA_PLAIN")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +95,9 @@ def test_a_second_server_finds_the_port_taken(run: Run, address: str) -> None:
     transcript = run("serve")
     assert transcript.status == 1
     assert f"Error: listen tcp {address}: bind: address already in use\n" in transcript.err
+    assert "set OLLAMA_HOST" in transcript.err
+    if sys.platform == "linux":
+        assert re.search(r"\nStop \S.* \(pid \d+\), which has it", transcript.err)
 
 
 def test_bad_settings_are_reported_together(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

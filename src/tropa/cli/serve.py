@@ -24,6 +24,14 @@ def serve(_call: Call) -> int:
         sys.stderr.write(f"Warning: OLLAMA_HOST: {settings.host.warning}\n")
     for name, why in without_effect(name for name, text in os.environ.items() if text.strip()):
         sys.stderr.write(f"Warning: {name} has no effect here: {why}\n")
+    from tropa.server.listener import CannotListen
     from tropa.server.main import serve as run_server
 
-    return run_server(settings)
+    try:
+        return run_server(settings)
+    except CannotListen as error:
+        from tropa.server.diagnosis import holder
+
+        if error.hint and (who := holder(settings.host.port)):
+            error.hint = f"stop {who}, which has it, or set OLLAMA_HOST to another port"
+        raise

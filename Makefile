@@ -18,7 +18,7 @@ test: $(VENV)/.develop $(VENV)/.apart build/node/.installed $(VENV)/.shells  ## 
 	@echo "== test: pytest over tests/"
 	@$(RUN) -m pytest $(ARGS)
 
-test-heavy: $(VENV)/.develop $(VENV)/.webui $(VENV)/.browser  ## Chat by way of Open WebUI in a real browser
+test-heavy: $(VENV)/.develop $(VENV)/.webui $(VENV)/.browser build/agents/.installed  ## Open WebUI in a real browser; coding agents
 	@echo "== test-heavy: pytest over tests/heavy"
 	@$(RUN) -m pytest tests/heavy $(ARGS)
 
@@ -81,6 +81,13 @@ build/node/.installed: tests/clients/node/package.json tests/clients/node/packag
 		mkdir -p build/node && cp $^ build/node && cd build/node \
 		&& npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch .installed; \
 	else echo "== no npm here: the tests of clients from npm will be skipped (Debian: apt-get install nodejs npm)"; fi
+
+build/agents/.installed:
+	@if command -v npm >/dev/null; then \
+		echo "== setting up Codex and Claude Code from npm (640 MB)"; \
+		npm install --prefix build/agents --ignore-scripts --no-audit --no-fund --loglevel=error \
+			@openai/codex @anthropic-ai/claude-code && touch $@; \
+	else echo "== no npm here: the tests of coding agents will be skipped (Debian: apt-get install nodejs npm)"; fi
 
 $(VENV)/.shells: $(VENV)/.develop
 	@if command -v zsh >/dev/null && command -v fish >/dev/null; then touch $@; \

@@ -44,7 +44,7 @@ def record(needed: str, **fields: Json) -> Json:
 
 
 _BASE64 = r"([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-MODEL = {**SOME, "examples": ["tiny"], "description": "[[host/]namespace/]name[:tag]"}
+MODEL = {**SOME, "description": "[[host/]namespace/]name[:tag], such as tiny"}
 IMAGE: Json = {
     "type": "string",
     "pattern": f"^{_BASE64}$",

@@ -111,6 +111,20 @@ def test_a_tool_that_no_call_can_be_held_to_is_named(weak: Server) -> None:
     assert weak.post("/v1/chat/completions", body).status == 200
 
 
+def test_a_tool_that_would_keep_the_engine_busy_is_refused(weak: Server) -> None:
+    """1500 members took it nine seconds, and then it said that it could not."""
+    parameters = {
+        "type": "object",
+        "properties": {f"p{number}": {"type": "string"} for number in range(1500)},
+    }
+    tools = [{"type": "function", "function": {"name": "f", "parameters": parameters}}]
+    answer = weak.post("/api/chat", model="tooly", messages=[{"role": "user", "content": "Hi"}], tools=tools)
+    assert (answer.status, answer.error) == (
+        400,
+        "tools[0]: the schema is too large: 500 members of one object are allowed",
+    )
+
+
 def test_log_probabilities_of_a_form(weak: Server) -> None:
     messages = [{"role": "user", "content": "Hi"}]
     for model in ("spm", "bpe"):

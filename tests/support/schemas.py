@@ -257,4 +257,6 @@ class _Maker:
             found["dependentRequired"] = {names[0]: [names[1]]}
         if self._chance(0.1):
             found["unevaluatedProperties"] = False
+        if self._chance(0.1):
+            del found["type"]
         return found

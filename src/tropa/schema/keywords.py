@@ -49,6 +49,27 @@ def types(value: Mapping[str, Any], where: str) -> list[str]:
     return names
 
 
+_MEANT = {
+    "object": {
+        *("properties", "required", "additionalProperties", "patternProperties", "propertyNames"),
+        *("minProperties", "maxProperties", "dependentRequired"),
+    },
+    "array": {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"},
+    "string": {"pattern", "minLength", "maxLength"},
+    "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
+}
+_SAID = {"type", "enum", "const", "$ref", "anyOf", "oneOf"}
+
+
+def meant(value: Any) -> set[str]:
+    """The types that a schema speaks of without saying `type`; none, if it is clear or can't be told."""
+    if not isinstance(value, dict) or not _SAID.isdisjoint(value):
+        return set()
+    found = {name for name, keywords in _MEANT.items() if not keywords.isdisjoint(value)}
+    both = value.get("allOf")
+    return found.union(*map(meant, both)) if isinstance(both, list) else found
+
+
 def counts(value: Mapping[str, Any], low: str, high: str, where: str) -> tuple[int, int | None]:
     """The least (0, if it does not say) and the most."""
     return _count(value, low, where) or 0, _count(value, high, where)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tropa.schema import automaton, formats
 from tropa.schema.errors import BadSchema, TooLarge
-from tropa.schema.keywords import a_list, a_mapping, counts, limits, refuse, shown, types
+from tropa.schema.keywords import a_list, a_mapping, counts, limits, meant, refuse, shown, types
 from tropa.schema.kinds import (
     ANYTHING,
     NEVER,
@@ -47,6 +47,7 @@ REFUSED = (
     "$recursiveRef",
 )
 """Keywords that no grammar of ours can promise."""
+TYPES_OF: Mapping[type[Kind], str] = {Object: "object", List: "array", Text: "string", Number: "number"}
 MOST_KINDS = 300
 MOST_NESTED = 150
 
@@ -85,7 +86,7 @@ class Schemas:
         self._looking.add(both)
         kinds: tuple[Kind, ...] = ANYTHING
         for part in both:
-            kinds = self._met(kinds, self._of(part), part)
+            kinds = self._met(kinds, self._meant(part), part)
         try:
             kinds = tuple(kind for kind in kinds if self._possible(kind))
         except TooLarge as exc:
@@ -154,6 +155,12 @@ class Schemas:
 
     # What a part says.
 
+    def _meant(self, part: int) -> tuple[Kind, ...]:
+        """Where it speaks of the members of an object without saying that it is one, it means one."""
+        kinds = self._of(part)
+        names = meant(self._parts[part][0])
+        return tuple(kind for kind in kinds if TYPES_OF.get(type(kind)) in names) if names else kinds
+
     def _of(self, part: int) -> tuple[Kind, ...]:
         if part in self._kinds:
             return self._kinds[part]
@@ -210,7 +217,7 @@ class Schemas:
         if not options:
             refuse(where, keyword, "is empty: no value fits it")
         parts = [self._number(one, f"{where}/{keyword}/{number}") for number, one in enumerate(options)]
-        kinds = [self._of(part) for part in parts]
+        kinds = [self._meant(part) for part in parts]
         if keyword == "oneOf":
             self._check_apart(kinds, where)
         return tuple(dict.fromkeys(kind for one in kinds for kind in one))

@@ -61,8 +61,8 @@ def _anchors(root: Any) -> Iterator[tuple[str, tuple[Any, str]]]:
             waiting.extend((one, f"{where}/{number}") for number, one in enumerate(value))
 
 
-def check_size(root: Any) -> None:
-    """Raises TooLarge before anything walks the schema by recursion."""
+def check_size(root: Any, widest: int = VALUES) -> None:
+    """Raises TooLarge before anything walks the schema by recursion. `widest`: members that one object may have."""
     level, depth, count = [root], 0, 0
     while level:
         depth += 1
@@ -71,6 +71,10 @@ def check_size(root: Any) -> None:
             raise TooLarge(f"the schema is nested too deeply: {DEEPEST} levels are allowed", placed=True)
         if count > VALUES:
             raise TooLarge(f"the schema is too large: {VALUES} values are allowed", placed=True)
+        if any(len(value) > widest for value in level if isinstance(value, dict)):
+            raise TooLarge(
+                f"the schema is too large: {widest} members of one object are allowed", placed=True
+            )
         level = [
             one
             for value in level

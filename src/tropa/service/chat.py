@@ -8,7 +8,7 @@ from typing import Any
 
 from tropa.library.model import Model
 from tropa.runners.herd import Herd
-from tropa.service import debugging, forms, sampling, templating
+from tropa.service import debugging, forms, sampling, templating, toolchoice
 from tropa.service.asks import ChatAsk
 from tropa.service.clock import Clock
 from tropa.service.constraint import effective, thinks, told
@@ -42,6 +42,7 @@ async def chat(
         raise NotCapable(f"{model.name.full} does not support tools")
     if not all(_named(tool) for tool in ask.tools):
         raise InvalidRequest("a tool has no function name: no model could call it")
+    toolchoice.check(ask.tools)
     # Nothing is loaded for a format that is none.
     form = await forms.form(ask.format) if ask.messages else None
     options = models.options(model, ask.options)

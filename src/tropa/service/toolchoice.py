@@ -15,9 +15,13 @@ from typing import Any
 
 import msgspec
 
-from tropa.schema.errors import BadSchema
+from tropa.schema.errors import BadSchema, TooLarge
+from tropa.schema.references import check_size
 from tropa.service.asks import ChatAsk
 from tropa.service.events import End, Event, Piece, call_id
+
+WIDEST = 500
+"""Members of one object in the schema of a tool: an engine's work grows with their square."""
 
 
 def forced(ask: ChatAsk) -> ChatAsk:
@@ -63,6 +67,18 @@ def _moved(schema: Any, root: str) -> Any:
             return [_moved(item, root) for item in schema]
         case _:
             return schema
+
+
+def check(tools: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what would keep an engine busy for seconds, with all who wait for it: it makes grammars of tools, too.
+
+    Raises TooLarge, which names the tool.
+    """
+    for number, tool in enumerate(tools):
+        try:
+            check_size(tool.get("function"), WIDEST)
+        except TooLarge as exc:
+            raise TooLarge(f"tools[{number}]: {exc}", placed=True) from exc
 
 
 async def called(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.fakeserver import Fake, Reply, error, lines
+from tests.registry.web import Ask, Web
 from tests.registry.web import Reply as WebReply
-from tests.registry.web import Web
 from tests.support.certificate import self_signed
 from tropa.client.client import Client
 from tropa.client.errors import BadReply, CannotConnect, ConnectionLost, NoSuchRoute, ServerError
@@ -240,6 +240,22 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
         pytest.raises(CannotConnect, match="its certificate is not trusted: self-signed certificate"),
     ):
         Client(Host("127.0.0.1", int(web.host.partition(":")[2]), "https")).get("/x")
+
+
+def test_a_server_behind_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = self_signed(tmp_path / "both.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    text = "x" * 200_000
+
+    def answer(ask: Ask) -> WebReply:
+        return WebReply(
+            200, {}, json.dumps({"path": ask.path, "got": ask.body.decode(), "text": text}).encode()
+        )
+
+    with Web(answer, certificate) as web:
+        client = Client(Host("127.0.0.1", int(web.host.partition(":")[2]), "https", "/sub"))
+        assert client.post("/x", {"a": 1}) == {"path": "/sub/x", "got": '{"a": 1}', "text": text}
+        assert web.asks[0].headers["Host"] == web.host
 
 
 def test_the_usual_address_is_not_repeated() -> None:

@@ -188,3 +188,37 @@ def test_a_foreign_name_for_this_machine(server: Server, host: str, status: int)
     answer = server.get("/api/tags", {"Host": host})
     assert answer.status == status
     assert bool(answer.body) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "status"),
+    [
+        ("localhost", "/api/chat", 204),
+        ("printer.local:1", "/nosuch", 204),
+        ("127.0.0.1", "/api/chat", 405),
+        ("127.0.0.1", "/nosuch", 404),
+        ("[::1]:1", "/api/chat", 405),
+        ("evil.org", "/api/chat", 403),
+    ],
+)
+def test_options_of_no_page(server: Server, host: str, path: str, status: int) -> None:
+    answer = server.request("OPTIONS", path, headers={"Host": host})
+    assert answer.status == status
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    "hosts", [("localhost", "evil.org"), ("evil.org", "localhost"), ("localhost", "127.0.0.1")]
+)
+def test_of_two_hosts_none_counts(server: Server, hosts: tuple[str, str]) -> None:
+    """Whoever stands before us may have looked at the other."""
+    with socket.create_connection((server.host, server.port), timeout=20) as connection:
+        lines = [
+            "GET /api/version HTTP/1.1",
+            *(f"Host: {host}" for host in hosts),
+            "Connection: close",
+            "",
+            "",
+        ]
+        connection.sendall("\r\n".join(lines).encode())
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 403 ")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -136,3 +138,26 @@ def test_off_means_no_lines() -> None:
 def test_a_long_path_is_cut() -> None:
     exchange = Exchange("x", "GET", "/" + "a" * 5000, "", began=0)
     assert len(record(exchange)["route"]) == 200
+
+
+def test_no_line_of_the_log_is_the_clients(tmp_path: Path) -> None:
+    """Neither of the access log nor of any other, with all there is to say."""
+    forged = "x\n2026-01-01 00:00:00,000 INFO    tropa.access: forged\r\u2028\x1b[31m\x85"
+    with short_folder() as folder, serving(folder, OLLAMA_DEBUG="1") as server:
+        for path in (
+            "/api/chat",
+            "/api/show",
+            "/api/pull",
+            "/v1/chat/completions",
+            "/v1/messages",
+            "/api/create",
+        ):
+            said = {"messages": [{"role": "user", "content": forged}], "max_tokens": 1, "from": forged}
+            server.post(path, {"model": forged, "insecure": True, "stream": False, **said})
+            server.get("/api/none" + quote(forged), {"X-Request-Id": "a b", "User-Agent": "forged"})
+        server.request("DELETE", "/api/delete", {"model": forged})
+        assert server.get("/api/version").status == 200
+        log = server.log.read_text()
+    began = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ (DEBUG|INFO|WARNING|ERROR) +tropa\.[\w.]+: ")
+    assert [line for line in log.split("\n")[:-1] if not began.match(line)] == []
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]", log)

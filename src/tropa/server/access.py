@@ -82,11 +82,7 @@ def _matches(origin: str, head: str, tail: str) -> bool:
 
 def host_allowed(host: str, own_names: Iterable[str], own_addresses: Callable[[], Iterable[str]]) -> bool:
     """Whether a request for `host` (the header, port and all) can be meant for a server on loopback."""
-    name = host.lower()
-    if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
-        name = name.partition(":")[0]
+    name = _without_port(host)
     if name in ("", "localhost") or name in own_names or name.endswith((".localhost", ".local", ".internal")):
         return True
     try:
@@ -96,6 +92,23 @@ def host_allowed(host: str, own_names: Iterable[str], own_addresses: Callable[[]
     if address.is_loopback or address.is_private or address.is_unspecified:
         return True
     return str(address) in own_addresses()
+
+
+def _without_port(host: str) -> str:
+    name = host.lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0] if name.count(":") == 1 else name
+
+
+def _is_name(host: str) -> bool:
+    """And no address, nor nothing."""
+    name = _without_port(host)
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return bool(name)
+    return False
 
 
 class Access:
@@ -120,6 +133,9 @@ class Access:
             await _answer(send, 403)
             return
         origin = headers.get("origin")
+        if origin is None and scope["method"] == "OPTIONS" and self._loopback and _is_name(host):
+            await _answer(send, 204)
+            return
         if origin is None or origin in (f"http://{host}", f"https://{host}"):
             await self._app(scope, receive, send)
             return

@@ -81,7 +81,8 @@ class Options:
 def parse(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> Options:
     """The model's parameters overlaid with the request's options. Raises BadOption, InvalidRequest."""
     values: dict[str, Any] = {}
-    if isinstance(stop := parameters.get("stop"), str):  # create takes that; only a request has to have a list
+    stop = parameters.get("stop")
+    if isinstance(stop, str):  # create takes that; only a request has to have a list
         parameters = {**parameters, "stop": [stop]}
     for source in (parameters, options):
         for name, value in source.items():

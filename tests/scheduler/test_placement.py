@@ -74,7 +74,9 @@ def test_a_batch_has_room_for_one_token_of_each_slot() -> None:
     """An engine that is told less ends with a failed assertion: seen with num_batch 2 and 4 slots."""
     small = Want(num_batch=2, slots=4)
     assert placed(Desk(memory=100), model("m", 8), small).batch == 4
-    assert placed(Desk(memory=100), replace(model("m", 8), embedding=True), replace(small, context=3)).batch == 4
+    assert (
+        placed(Desk(memory=100), replace(model("m", 8), embedding=True), replace(small, context=3)).batch == 4
+    )
     assert placed(Desk(memory=100), model("m", 8), Want(num_batch=64, slots=4)).batch == 64
 
 

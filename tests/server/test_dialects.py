@@ -82,6 +82,19 @@ def test_an_engine_that_dies_in_a_stream_is_told_in_the_dialect(server: Server, 
     assert said.startswith("an error was encountered while running the model: ")
 
 
+def test_an_engine_that_dies_ends_all_choices_with_one_error(server: Server) -> None:
+    assert server.post("/api/generate", model="tiny").status == 200
+    engines = server.children()
+    with endless(server, "/v1/chat/completions", n=3, stream_options={"include_usage": True}) as read:
+        until(lambda: server.busy("tiny:latest") == 3, "three answers are made")
+        for engine in engines:
+            engine.kill()
+        errors = [frame.data for frame in frames(read()) if "error" in frame.data]
+    (error,) = errors
+    assert error["error"]["message"].startswith("an error was encountered while running the model: ")
+    until(lambda: server.busy("tiny:latest") == 0, "no slot is left busy", within=1.0)
+
+
 @pytest.mark.parametrize("path", sorted(ENDLESS))
 def test_a_client_that_leaves_frees_its_slot(server: Server, path: str) -> None:
     with endless(server, path):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import base64
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -30,13 +30,15 @@ KINDS = {
 _NOUNS = {IMAGE: "images", AUDIO: "audio"}
 _ONE = {IMAGE: "an image", AUDIO: "a sound"}
 _CAPABILITIES = {"vision": IMAGE, "audio": AUDIO}
-_BEGINS = re.compile(
-    r"(?<![A-Za-z0-9_./~\\-])"  # not in the middle of a word, nor of a path
-    r"(?:file://(?:localhost)?(?=/)|[A-Za-z]:[\\/]|~[A-Za-z0-9_.-]*[\\/]|\.{0,2}(?!//)[\\/])"
-)
+_START = r"(?:file://(?:localhost)?(?=/)|[A-Za-z]:[\\/]|~[A-Za-z0-9_.-]*[\\/]|\.{0,2}(?!//)[\\/])"
+_BEGINS = re.compile(r"(?<![A-Za-z0-9_./~\\-])" + _START)  # not in the middle of a word, nor of a path
 _ENDS = re.compile(r"\.(?:jpe?g|png|webp|wav|mp3|flac)(?![A-Za-z0-9_-]|\.[A-Za-z0-9])", re.IGNORECASE)
 _BLANK = re.compile(r"(?<!\\)[ \t]")
+_STOPS = re.compile(
+    r'[\n<>"]|(?<!\\)[ \t]' + f"(?={_START})"
+)  # what no path is expected to hold; or the next path
 _LONGEST = 4096  # characters of a path
+_LONGEST_NAME = 256
 _TRIES = 8  # ends to look at from one beginning, since plain blanks may be part of a name
 _QUOTES = {"'": "'", '"': '"', "`": "`", "“": "”", "\u2018": "\u2019"}
 _BEFORE = " \t\n([{" + "".join(_QUOTES)
@@ -104,7 +106,7 @@ def taken_by(capabilities: Collection[str]) -> frozenset[str]:
 
 def kind_of(path: str) -> str:
     """Nothing if the name does not end like an image or a sound."""
-    return KINDS.get(Path(path).suffix.lower(), "")
+    return KINDS.get(path[path.rfind(".") :].lower(), "")
 
 
 def attach(text: str, takes: Collection[str], model: str) -> Prompt:
@@ -136,26 +138,30 @@ def why_not(file: Mention, takes: Collection[str], model: str) -> str:
 
 
 def mentions(text: str) -> Iterator[Mention]:
-    """The paths of images and sounds in `text`, in order."""
+    """The paths of images and sounds in `text`, in order. A text of megabytes takes no time."""
+    ends = [end.end() for end in _ENDS.finditer(text)]
     at = 0
-    while begin := _BEGINS.search(text, at):
-        found = _mention(text, begin.start())
+    while ends and (begin := _BEGINS.search(text, at, ends[-1])):
+        found = _mention(text, begin.start(), ends)
         if found is not None and (found.there or _stands_alone(text, found)):
             yield found
         at = found.end if found is not None and found.there else begin.end()
 
 
-def _mention(text: str, start: int) -> Mention | None:
+def _mention(text: str, start: int, ends: Sequence[int]) -> Mention | None:
     """The path that begins at `start`: up to the first end at which a file is there, else up to the first end."""
-    line_end = text.find("\n", start)
-    limit = min(start + _LONGEST, line_end if line_end >= 0 else len(text))
+    stop = _STOPS.search(text, start, start + _LONGEST)
+    limit = stop.start() if stop else start + _LONGEST
     first = None
-    for end in islice(_ENDS.finditer(text, start, limit), _TRIES):
-        raw = text[start : end.end()]
+    next_end = bisect_right(ends, start)
+    for end in ends[next_end : next_end + _TRIES]:
+        if end > limit:
+            break
+        raw = text[start:end]
         for name in _names(raw):
             if _is_file(name):
-                return _with_quotes(text, Mention(start, end.end(), name, there=True))
-        first = first or Mention(start, end.end(), raw, there=False)
+                return _with_quotes(text, Mention(start, end, name, there=True))
+        first = first or Mention(start, end, raw, there=False)
     return first
 
 
@@ -229,8 +235,8 @@ def _refusal(kind: str, model: str) -> str:
 
 def _bare(text: str, takes: Collection[str]) -> Iterator[str]:
     """Names of files in this folder that stand there without a `./`."""
-    for word in text.split():
-        name = word.strip(_PUNCTUATION)
+    for end in _ENDS.finditer(text):
+        name = text[max(0, end.end() - _LONGEST_NAME) : end.end()].rsplit(None, 1)[-1].lstrip(_PUNCTUATION)
         if kind_of(name) in takes and not _BEGINS.match(name) and _is_file(name):
             yield name
 

@@ -158,12 +158,21 @@ def test_an_embedding_model_cannot_chat_and_says_so(server: Server, path: str, w
     assert (answer.status, answer.error) == (400, f'"bert" does not support {what}')
 
 
+def test_the_older_route_cuts_only_for_who_says_so(server: Server) -> None:
+    long = "ba " * 3000
+    refused = server.post("/api/embeddings", model="bert", prompt=long)
+    assert refused.status == 400
+    assert 'allow cutting with "truncate": true' in refused.error
+    cut = server.post("/api/embeddings", model="bert", prompt=long, truncate=True)
+    assert (cut.status, [*cut.json]) == (200, ["embedding"])
+    assert cut.headers["Tropa-Truncated"].startswith("texts=1, tokens=")
+
+
 def test_the_older_route_has_one_text_and_one_vector(server: Server) -> None:
     answer = server.post("/api/embeddings", model="bert", prompt="ba be")
     assert [*answer.json] == ["embedding"]
     assert close(answer.json["embedding"], embed(server, "ba be")["embeddings"][0])
     assert server.post("/api/embeddings", model="bert", prompt="").json == {"embedding": []}
-    assert server.post("/api/embeddings", model="bert", prompt="ba " * 3000, truncate=True).status == 400
     assert server.post("/api/embeddings", model=" ", prompt="x").error == "model is required"
     wrong = server.post("/api/embeddings", model="bert", prompt=["x"])
     assert wrong.error == (

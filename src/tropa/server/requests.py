@@ -104,7 +104,14 @@ BODIES: dict[str, Object] = {
         }
     ),
     "EmbeddingRequest": Object(
-        {"model": string, "prompt": string, "keep_alive": anything, "options": mapping, "explain": boolean}
+        {
+            "model": string,
+            "prompt": string,
+            "truncate": boolean,
+            "keep_alive": anything,
+            "options": mapping,
+            "explain": boolean,
+        }
     ),
     "CreateRequest": Object(
         {

@@ -10,7 +10,7 @@ from tropa.library.errors import ModelNotFound
 from tropa.server.explained import told, wanted
 from tropa.server.native.inference import client_of
 from tropa.server.requests import decode
-from tropa.server.respond import JSON, encode_json, read_body, send_bytes, send_json, while_connected
+from tropa.server.respond import JSON, encode_json, read_body, send_bytes, while_connected
 from tropa.service import keepalive
 from tropa.service.asks import EmbedAsk
 from tropa.service.embed import Embedded
@@ -36,17 +36,14 @@ async def embed(service: Service, scope: Scope, receive: Receive, send: Send) ->
         answer["total_duration"] = done.counts.total_ns
         answer["load_duration"] = done.counts.load_ns
         answer["prompt_eval_count"] = done.prompt_tokens
-    told_so = []
     if any(done.truncated):
         answer["truncated_tokens"] = done.truncated  # beyond the reference: nothing is cut in silence
-        texts = sum(map(bool, done.truncated))
-        told_so = [(b"tropa-truncated", f"texts={texts}, tokens={sum(done.truncated)}".encode())]
     answer |= told(wanted(scope, fields.get("explain")))
-    await send_bytes(send, encode_json(answer), 200, JSON, *told_so)
+    await send_bytes(send, encode_json(answer), 200, JSON, *_headers(done))
 
 
 async def embeddings(service: Service, scope: Scope, receive: Receive, send: Send) -> None:
-    """`POST /api/embeddings`: one text, never cut."""
+    """`POST /api/embeddings`: one text, cut only for who says so; the reference's has no such field."""
     fields = decode("EmbeddingRequest", await read_body(receive))
     if not fields.get("model", "").strip():
         raise InvalidRequest("model is required")
@@ -57,10 +54,20 @@ async def embeddings(service: Service, scope: Scope, receive: Receive, send: Sen
         inputs=[text] if text else [],
         options=fields.get("options", {}),
         keep_alive=keepalive.parse(fields.get("keep_alive")),
+        truncate=fields.get("truncate"),
     )
     done = await while_connected(receive, _embedded(service, ask))
     answer: dict[str, Any] = {"embedding": done.vectors[0] if done.vectors else []}
-    await send_json(send, answer | told(wanted(scope, fields.get("explain"))))
+    answer |= told(wanted(scope, fields.get("explain")))
+    await send_bytes(send, encode_json(answer), 200, JSON, *_headers(done))
+
+
+def _headers(done: Embedded) -> list[tuple[bytes, bytes]]:
+    """Says what was cut."""
+    if not any(done.truncated):
+        return []
+    texts = sum(map(bool, done.truncated))
+    return [(b"tropa-truncated", f"texts={texts}, tokens={sum(done.truncated)}".encode())]
 
 
 async def _embedded(service: Service, ask: EmbedAsk) -> Embedded:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,6 +20,9 @@ from tropa.schema.pattern import Chars, Choice, Edge, Node, Repeat
 Edges = tuple[tuple[int, int, int], ...]
 """Ranges of characters and where they lead, sorted."""
 NOWHERE = -1
+_small: dict[tuple[str, bool], Automaton] = {}
+SMALL, KEPT = 300, 256
+"""So many automata of so many states are kept from one schema to the next: those of formats, for the most part."""
 STATE_COST = 3
 """Steps of a budget for one state."""
 _BREAK = ord("\n")
@@ -148,13 +150,21 @@ def of_pattern(text: str, budget: Budget, *, wide: bool = False) -> Automaton:
 
     Raises BadSchema.
     """
-    found = _of_pattern(text, wide)
-    budget.once((text, wide), len(found.edges) * STATE_COST)
+    key = (text, wide)
+    found = budget.patterns.get(key) or _small.get(key)
+    if found is None:
+        found = _of_pattern(text, wide=wide)
+        if len(found.edges) <= SMALL:
+            while len(_small) >= KEPT:
+                del _small[next(iter(_small))]
+            _small[key] = found
+    if key not in budget.patterns:
+        budget.patterns[key] = found
+        budget.spend(len(found.edges) * STATE_COST)
     return found
 
 
-@lru_cache(maxsize=256)
-def _of_pattern(text: str, wide: bool) -> Automaton:
+def _of_pattern(text: str, *, wide: bool) -> Automaton:
     node, ahead = pattern.read(text)
     found = _of_node(node, wide=wide)
     if not ahead:

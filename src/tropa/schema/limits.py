@@ -5,9 +5,12 @@ Together these bound the time of making a grammar (about a second) and what the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from typing import TYPE_CHECKING
 
 from tropa.schema.errors import TooLarge
+
+if TYPE_CHECKING:
+    from tropa.schema.automaton import Automaton
 
 DEEPEST = 128
 """Levels of lists and objects inside each other, in the schema's own text."""
@@ -33,13 +36,8 @@ class Budget:
 
     def __init__(self, steps: int = STEPS) -> None:
         self._left = steps
-        self._paid: set[Hashable] = set()
-
-    def once(self, what: Hashable, steps: int) -> None:
-        """Spend for what is done once and then remembered."""
-        if what not in self._paid:
-            self._paid.add(what)
-            self.spend(steps)
+        self.patterns: dict[tuple[str, bool], Automaton] = {}
+        """Those that were paid for."""
 
     def spend(self, steps: int = 1) -> None:
         """Raises TooLarge."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from tropa.schema.compile import grammar as compiled
@@ -21,14 +23,22 @@ FORM = "grammar"
 """The field that holds an answer to a form."""
 
 
+@dataclass(slots=True)
+class _Making:
+    done: asyncio.Future[str]
+    waiting: int = 0
+
+
 class Kept:
     """Grammars by the text of their schemas. Whoever asks for one that is being made waits for it."""
 
     def __init__(self, most: int = KEPT) -> None:
         self._most = most
         self._grammars: dict[str, str] = {}
-        self._making: dict[str, asyncio.Future[str]] = {}
+        self._making: dict[str, _Making] = {}
         self._size = 0
+        # One at a time: more would only take the interpreter from everybody else for longer.
+        self._thread = ThreadPoolExecutor(1, "schemas")
 
     async def grammar(self, wanted: Any) -> str:
         """Raises BadSchema."""
@@ -36,20 +46,25 @@ class Kept:
         if (found := self._grammars.get(key)) is not None:
             return found
         making = self._making.get(key)
-        if making is None or making.get_loop() is not asyncio.get_running_loop():
-            making = asyncio.ensure_future(asyncio.to_thread(compiled, wanted))
+        if making is None:
+            making = _Making(asyncio.get_running_loop().run_in_executor(self._thread, compiled, wanted))
             self._making[key] = making
-            making.add_done_callback(lambda done: self._keep(key, done))
-        # Whoever leaves must not take it from the others.
-        return await asyncio.shield(making)
+        making.waiting += 1
+        try:
+            grammar = await asyncio.shield(making.done)  # who leaves must not take it from the others
+        finally:
+            making.waiting -= 1
+            if not making.waiting:
+                self._making.pop(key, None)
+                making.done.cancel()  # and nobody makes what nobody waits for
+        self._keep(key, grammar)
+        return grammar
 
-    def _keep(self, key: str, done: asyncio.Future[str]) -> None:
-        if self._making.get(key) is done:
-            del self._making[key]
-        if done.cancelled() or done.exception() is not None:
+    def _keep(self, key: str, grammar: str) -> None:
+        if key in self._grammars:
             return
-        self._grammars[key] = done.result()
-        self._size += len(key) + len(done.result())
+        self._grammars[key] = grammar
+        self._size += len(key) + len(grammar)
         while self._size > self._most:
             old = next(iter(self._grammars))
             self._size -= len(old) + len(self._grammars.pop(old))

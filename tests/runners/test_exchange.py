@@ -226,3 +226,7 @@ def test_a_line_has_a_limit() -> None:
 )
 def test_a_refusal_says_what_the_engine_said(content: bytes, words: str) -> None:
     assert str(refusal(418, content)) == words
+
+
+def test_an_engine_that_takes_no_more_bytes_says_nothing_so_we_do() -> None:
+    assert str(refusal(413, b"")).startswith("the engine takes no request of more than 100 MiB")

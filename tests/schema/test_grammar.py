@@ -40,7 +40,7 @@ def refused(schema: Any) -> str:
     return str(caught.value)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 2**32))
 def test_whatever_is_written_fits(seed: int) -> None:
     """`python -m tests.schema.soak` goes on for as long as one likes."""

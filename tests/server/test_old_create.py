@@ -66,6 +66,7 @@ def test_todays_fields_win(server: Server) -> None:
         ("FROM tiny\nPARAMETER temperature hot", "(line 2): invalid float value [hot]"),
         ("FROM /etc/passwd", "FROM /etc/passwd: a server takes no file by its path (upload it"),
         ("FROM tiny\nADAPTER x", "ADAPTER x: a server takes no file by its path (upload it"),
+        ("FROM tiny\nDRAFT ./x", "DRAFT ./x: a server takes no file by its path (upload it"),
         ("FROM @nonsense", "invalid digest format"),
         ("FROM tiny\nPARAMETER temperature " + "9" * 100_000 + "x", "(line 2): invalid float value [999"),
         ("FROM tiny\nSYSTEM " + "x" * (1 << 20), "modelfile has 1048593 characters: 1048576 are allowed"),

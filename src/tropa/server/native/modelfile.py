@@ -1,5 +1,5 @@
 """`modelfile` in a create request, as clients of the reference's 0.2 send it: the text of one, where newer clients
-send fields. What its FROM and ADAPTER lines call files are blobs that were uploaded before."""
+send fields. What its FROM, ADAPTER and DRAFT lines call files are blobs that were uploaded before."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def translated(fields: Mapping[str, Any]) -> dict[str, Any]:
             files[f"{len(files)}.gguf"] = digest
         else:
             found["from"] = command.value
-    for command in modelfile.of("adapter"):
-        found["adapters"] = {"adapter.gguf": _uploaded(command)}
+    for kind, field in (("adapter", "adapters"), ("draft", "draft_files")):
+        for command in modelfile.of(kind):
+            found[field] = {f"{kind}.gguf": _uploaded(command)}
     return {**rest, **{name: value for name, value in found.items() if not rest.get(name)}}
 
 

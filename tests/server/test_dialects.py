@@ -138,6 +138,26 @@ def test_what_does_not_fit_is_dropped_aloud(server: Server, path: str, stream: b
     refused = server.post(path, {"model": "tiny", **said, **limit, "options": options, "truncate": False})
     assert refused.status == 400
     assert "128" in told(path, refused)["message"]
+    if path == "/v1/messages":
+        assert "tokens > 128 maximum" in told(path, refused)["message"]
+    else:
+        assert told(path, refused)["code"] == "context_length_exceeded"
+
+
+def test_a_response_loses_nothing_unless_that_is_asked_for(server: Server) -> None:
+    """And it says which of both holds: it said `disabled` and dropped messages."""
+    body = {"model": "tiny", "input": LONG_TALK, "max_output_tokens": 4, "options": {"num_ctx": 128}}
+    keep: list[dict[str, Any]] = [{}, {"truncation": "disabled"}, {"truncation": "auto", "truncate": False}]
+    for more in keep:
+        answer = server.post("/v1/responses", {**body, **more})
+        assert answer.status == 400
+        assert told("/v1/responses", answer)["code"] == "context_length_exceeded"
+    drop: list[dict[str, Any]] = [{"truncation": "auto"}, {"truncate": True}]
+    for more in drop:
+        answer = server.post("/v1/responses", {**body, **more})
+        assert answer.json["truncation"] == "auto"
+        assert answer.json["usage"]["truncated"]["messages"] > 0
+    assert server.post("/v1/responses", {**body, "input": "Hi"}).json["truncation"] == "disabled"
 
 
 def test_a_full_queue_says_when_to_come_again(place: Path) -> None:

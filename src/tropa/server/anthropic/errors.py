@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tropa.runners.errors import ContextExceeded
 from tropa.server.dialect import Dialect, status_for, text_for
 from tropa.server.reading import BadField
 
@@ -35,6 +36,8 @@ class NoThreads(BadField):
 
 def described(status: int, message: str, error: Exception) -> dict[str, Any]:
     """The object that says `error`."""
+    if isinstance(error, ContextExceeded):  # agents look for these words, and then sum up what was said
+        message = f"prompt is too long: {error.prompt} tokens > {error.context} maximum: {message}"
     inner: dict[str, Any] = {"type": _TYPES.get(status, "api_error"), "message": message}
     if isinstance(error, NoThreads):
         inner["details"] = error.details

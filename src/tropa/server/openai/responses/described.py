@@ -35,7 +35,7 @@ class Described:
             "instructions": fields.text("instructions"),
             "tools": tools.shown,
             "tool_choice": fields.get("tool_choice") or "auto",
-            "truncation": fields.text("truncation") or "disabled",
+            "truncation": "auto" if ask.truncate else "disabled",
             "parallel_tool_calls": ask.parallel_tool_calls is not False,
             "text": {"format": (text.mapping("format") if text else None) or {"type": "text"}},
             "temperature": ask.options["temperature"],

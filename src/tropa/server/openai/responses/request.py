@@ -29,8 +29,11 @@ def asked(fields: Fields, scope: Scope, tools: Tools) -> ChatAsk:
     text = fields.object("text")
     common = sampling.common(fields, scope)
     common["render_only"] = False  # a field of the other routes: here is no place for what it would show
-    if not (fields.get("truncation") is None or fields.flag("truncate") is not None):
-        common["truncate"] = fields.choice("truncation", ("auto", "disabled")) == "auto"
+    wanted = fields.choice("truncation", ("auto", "disabled"))
+    if (
+        common["truncate"] is None
+    ):  # here, unlike in the other routes, nothing is dropped unless it is asked for
+        common["truncate"] = wanted == "auto"
     top = fields.integer("top_logprobs", 0, 20) or 0
     options = sampling.options(fields, "max_output_tokens")
     if "top_p" not in fields and "top_p" not in (fields.mapping("options") or {}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,11 @@ from tests.support.processes import until
 from tests.support.scripted import scripted
 from tests.support.server import Server, answers, free_port
 
+GZIP = """
+gzip on; gzip_proxied any; gzip_min_length 0; gzip_http_version 1.0;
+gzip_types application/x-ndjson text/event-stream;
+"""
+DEAF_TO_US = "proxy_ignore_headers X-Accel-Buffering;"
 PIECES = ("one ", "two ", "three ")
 PAUSE = 100  # tokens that nobody is shown, after each of them
 LONG = 30_000  # tokens that the model goes on for: many seconds
@@ -42,6 +48,7 @@ http {{
         listen 127.0.0.1:{port};
         location / {{
             proxy_pass {url};
+            {more}
         }}
     }}
 }}
@@ -49,14 +56,14 @@ http {{
 
 
 @contextmanager
-def nginx(server: Server, folder: Path) -> Iterator[Server]:
-    """The server, by way of nginx."""
+def nginx(server: Server, folder: Path, more: str = "") -> Iterator[Server]:
+    """The server, by way of nginx, which is told `more` of the place."""
     found = debian.program("nginx", "usr/sbin/nginx")
     if found is None:
         pytest.skip("no nginx: install Debian's package, or have apt-get download it")
     folder.mkdir()
     port = free_port()
-    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, url=server.url))
+    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, url=server.url, more=more))
     command = [
         str(found),
         "-p",
@@ -113,12 +120,35 @@ def test_words_come_as_soon_as_they_are_said(server: Server, proxied: Server, si
     until(lambda: server.busy("silent:latest") == 0, "the slot is free once the client has gone")
 
 
+def last_word_unpacked(server: Server, path: str, **more: Any) -> bool:
+    """Whether the model was still at work when its last word had come, packed."""
+    fields = {"model": "silent", "messages": [{"role": "user", "content": "Count."}], **ASKS[path], **more}
+    with server.asking("POST", path, fields, {"Accept-Encoding": "gzip"}) as connection:
+        response = connection.getresponse()
+        assert response.headers["Content-Encoding"] == "gzip"
+        unpacked = zlib.decompressobj(31)
+        text = b""
+        while PIECES[-1].strip().encode() not in text:
+            piece = response.read1(1 << 16)
+            assert piece, "the last word never came"
+            text += unpacked.decompress(piece)
+        return server.busy("silent:latest") == 1
+
+
 @pytest.mark.parametrize("path", sorted(ASKS))
-def test_we_ask_any_nginx_not_to_gather(server: Server, silent: str, path: str) -> None:
-    """Some set it up to; Debian's passes on small pieces by itself."""
-    fields = {"model": silent, "messages": [{"role": "user", "content": "Count."}], **ASKS[path]}
-    with server.asking("POST", path, fields) as connection:
-        assert connection.getresponse().headers["X-Accel-Buffering"] == "no"
+def test_an_nginx_that_packs_gathers_nothing_as_we_ask(
+    server: Server, tmp_path: Path, silent: str, path: str
+) -> None:
+    with nginx(server, tmp_path / "packing", GZIP) as packing:
+        assert last_word_unpacked(packing, path)
+    until(lambda: server.busy("silent:latest") == 0, "the slot is free once the client has gone")
+
+
+def test_one_that_does_not_hear_us_keeps_words_back(server: Server, tmp_path: Path, silent: str) -> None:
+    """So it is our `X-Accel-Buffering: no` that does it."""
+    few = {"options": {"num_predict": 1000, "num_ctx": 32768}}
+    with nginx(server, tmp_path / "packing", GZIP + DEAF_TO_US) as packing:
+        assert not last_word_unpacked(packing, "/api/chat", **few)
 
 
 def test_whole_answers_and_whole_streams_pass(proxied: Server) -> None:

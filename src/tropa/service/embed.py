@@ -50,13 +50,13 @@ async def embed(models: Models, herd: Herd, ask: EmbedAsk) -> Embedded:
     """
     clock = Clock()
     model = models.find(ask.model)
+    options = models.options(model, ask.options)
     if model.can("rerank"):
         raise NotCapable(f'"{ask.model}" does not support embed: it scores documents (/api/rerank)')
     if not model.can("embedding"):
         raise NoEmbeddings(
             f'"{ask.model}" does not support embeddings: it is a model that writes text; use an embedding model'
         )
-    options = models.options(model, ask.options)
     loadable = models.loadable(model)
     async with herd.slot(loadable, ask.client, options.want(ask.keep_alive)) as slot:
         clock.granted()

@@ -16,8 +16,8 @@ import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from tropa.cli.progress import waiting
 from tropa.client.client import Client
@@ -37,8 +37,9 @@ class OwnServerFailed(TropaError):
 
     code = "own-server-failed"
 
-    def __init__(self, why: str, log: Path) -> None:
-        last = log.read_text("utf-8", "replace").splitlines()[-_LAST_LINES:]
+    def __init__(self, why: str, log: IO[bytes]) -> None:
+        log.seek(0)
+        last = log.read().decode("utf-8", "replace").splitlines()[-_LAST_LINES:]
         said = "".join(f"\n  {line.removeprefix('Error: ')}" for line in last)
         super().__init__(f"could not start a server: {why}{':' if said else ''}{said}")
 
@@ -72,28 +73,23 @@ def can_start_at(host: Host) -> bool:
 
 @contextmanager
 def _own(client: Client, command: Sequence[str]) -> Generator[None, None, None]:
-    descriptor, name = tempfile.mkstemp(prefix="tropa-serve-", suffix=".log")
-    log = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "TROPA_EXIT_WITH_STDIN": "1"},
-                start_new_session=True,  # Ctrl-C is for us; we decide when it stops
-            )
+    with tempfile.TemporaryFile("a+b") as log:  # without a name: nothing stays behind, however we end
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TROPA_EXIT_WITH_STDIN": "1"},
+            start_new_session=True,  # Ctrl-C is for us; we decide when it stops
+        )
         try:
             _wait_until_ready(client, process, log)
             yield
         finally:
             _stop(process)
-    finally:
-        log.unlink(missing_ok=True)
 
 
-def _wait_until_ready(client: Client, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(client: Client, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     give_up = time.monotonic() + READY_WITHIN
     with waiting("starting the server"):
         while time.monotonic() < give_up:

@@ -64,7 +64,7 @@ class Turn(RequestResponseCycle):
         return message
 
     async def send(self, message: ASGISendEvent) -> None:
-        if self.response_started:
+        if self.response_started:  # once per token
             if self._bare and message["type"] == "http.response.body" and not message.get("more_body"):
                 self.expected_content_length = len(message.get("body", b""))
             await super().send(message)
@@ -103,7 +103,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._turn: Turn | None = None
-        self._head = bytearray()
+        self._head = b""
         self._later = bytearray()
         self._in_head = True
         self._rest: int | None = 0  # bytes that the body still has; None: nobody knows, it comes in chunks
@@ -203,25 +203,27 @@ class Connection(HttpToolsProtocol):
 
     def _take_head(self, data: bytes) -> bytes:
         """Lines up to an empty one go to the parser in one piece; what follows them is returned."""
-        if not self._head:
-            self._arm()
         seen = max(0, len(self._head) - 2)
-        self._head += data
-        end = _END.search(self._head, seen)
-        if end is None and not self._head[:1].isupper() and self._head[0] not in b"\r\n":
-            self._feed(bytes(self._head))  # no method begins like this: it refuses that at once
-            return b""
-        if (end.end() if end else len(self._head)) > MOST_HEAD:
+        if self._head:
+            data = self._head + data
+        end = _END.search(data, seen)
+        if (end.end() if end else len(data)) > MOST_HEAD:
             self._refuse(_TOO_LONG)
             return b""
         if end is None:
+            if not data[:1].isupper() and data[0] not in b"\r\n":
+                self._feed(data)  # no method begins like this: it is refused at once
+            elif not self._head:
+                self._arm()
+            self._head = data
             return b""
-        head, rest = bytes(self._head[: end.end()]), bytes(self._head[end.end() :])
-        self._head.clear()
-        # There is no other protocol here to go over to. The parser would, and take no body for one, which is how
-        # Java's clients send their first request.
-        self._feed(_UPGRADE.sub(rb"x-\g<0>", head))
-        return rest
+        head, self._head = data[: end.end()], b""
+        if b"\nupgrade" in head.lower():
+            # There is no other protocol here to go over to. The parser would, and take no body for one, which is how
+            # Java's clients send their first request.
+            head = _UPGRADE.sub(rb"x-\g<0>", head)
+        self._feed(head)
+        return data[end.end() :]
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -320,7 +322,7 @@ class Connection(HttpToolsProtocol):
         """Close, but only once the client has: else what it goes on sending would destroy what it has not read."""
         self._parting = True
         self.idle[self] = None
-        self._head.clear()
+        self._head = b""
         self._later.clear()
         self.flow.resume_reading()
         self.transport.write_eof()

@@ -73,6 +73,9 @@ def run(name: str, *arguments: str, folder: Path, **environ: str) -> str:
     return done.stdout
 
 
+ALONE = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
+
+
 def test_codex_runs_a_command_and_tells_what_came_of_it(agents: Server, tmp_path: Path) -> None:
     settings = {
         "model_provider": "tropa",
@@ -81,10 +84,19 @@ def test_codex_runs_a_command_and_tells_what_came_of_it(agents: Server, tmp_path
         "model_providers.tropa.wire_api": "responses",
     }
     flags = [part for key, value in settings.items() for part in ("-c", f'{key}="{value}"')]
-    alone = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
     assert "It says hello." in run(
-        "codex", "exec", *flags, *alone, "-m", "codex", "Say hello", folder=tmp_path
+        "codex", "exec", *flags, *ALONE, "-m", "codex", "Say hello", folder=tmp_path
     )
+
+
+def test_codex_takes_us_for_its_local_server(agents: Server, tmp_path: Path) -> None:
+    """It asks for the version, and the list of models: a name has to stand there as it is."""
+    said = run(
+        *("codex", "exec", "--oss", "--local-provider", "ollama", *ALONE, "-m", "codex:latest", "Say hello"),
+        folder=tmp_path,
+        CODEX_OSS_BASE_URL=f"{agents.url}/v1",
+    )
+    assert "It says hello." in said
 
 
 def test_claude_code_runs_a_command_and_tells_what_came_of_it(agents: Server, tmp_path: Path) -> None:

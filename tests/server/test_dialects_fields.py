@@ -75,7 +75,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/chat/completions", {"echo": True}, "echo"),
     ("/v1/chat/completions", {"previous_response_id": "resp_1"}, "previous_response_id"),
     ("/v1/chat/completions", {"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
-    ("/v1/chat/completions", {"format": "json"}, "format"),
+    ("/v1/chat/completions", {"format": "xml"}, "format"),
     ("/v1/chat/completions", {"guided_json": {"type": "object"}}, "guided_json"),
     ("/v1/chat/completions", {"think": 7}, "think"),
     ("/v1/chat/completions", {"chat_template_kwargs": {"x": 1}}, "chat_template_kwargs.x"),

@@ -70,7 +70,7 @@ def _body(needed: str, *idle: str, **found: str) -> Json:
     properties: dict[str, Json] = {
         name: {"type": [*_TYPES[kind], "null"]} if kind in _TYPES else {} for name, kind in found.items()
     }
-    for name in (*_BEYOND, *_BESIDE, "keep_alive"):
+    for name in (*_BEYOND, *_BESIDE, "format", "keep_alive"):
         if name in properties:
             properties[name]["description"] = "Beyond the dialect: as in the native API"
     properties |= {name: {"description": f"Changes nothing: {IDLE[name]}"} for name in idle}
@@ -119,6 +119,7 @@ OPENAI: dict[str, Json] = {
         top_logprobs="integer",
         reasoning_effort="any",
         reasoning="object",
+        format="any",
     ),
     "OpenAICompletion": _body(
         "model",
@@ -128,6 +129,7 @@ OPENAI: dict[str, Json] = {
         suffix="text",
         system="text",
         response_format="object",
+        format="any",
         n="integer",
         best_of="integer",
         max_tokens="integer",

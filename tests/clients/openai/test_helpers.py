@@ -171,6 +171,14 @@ def test_what_stands_beside_the_dialect_is_honoured(client: openai.OpenAI, serve
         client.chat.completions.create(model="tiny", messages=HI, extra_body={"num_ctx": "large"})
 
 
+def test_the_native_format_is_honoured(client: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}, "required": ["sure"]}
+    done = client.chat.completions.create(model="tiny", messages=HI, extra_body={"format": schema})
+    assert isinstance(json.loads(done.choices[0].message.content or "")["sure"], bool)
+    text = client.completions.create(model="tiny", prompt="Hi", extra_body={"format": schema}).choices[0].text
+    assert isinstance(json.loads(text)["sure"], bool)
+
+
 @pytest.mark.parametrize(
     "words",
     [

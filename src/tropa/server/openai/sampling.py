@@ -137,7 +137,7 @@ def response_format(fields: Fields, name: str) -> Any:
     """
     wanted = fields.object(name)
     if wanted is None:
-        return None
+        return _format(fields) if name == "response_format" else None
     match wanted.choice("type", ("text", "json_object", "json_schema")):
         case "json_object":
             return "json"
@@ -154,6 +154,14 @@ def response_format(fields: Fields, name: str) -> Any:
             return schema
         case _:
             return None
+
+
+def _format(fields: Fields) -> Any:
+    """`format` of the native API, where nothing is said in the dialect's words."""
+    value = fields.get("format")
+    if not value or value == "json" or isinstance(value, dict):
+        return value or None
+    raise BadField(fields.at("format"), 'must be "json" or a JSON schema')
 
 
 def include_usage(fields: Fields) -> bool:

@@ -98,6 +98,11 @@ class Slot:
         answer = await self._runner.call("GET", "/props")
         return answer if isinstance(answer, dict) else {}
 
+    async def busy(self) -> int:
+        """In how many places the engine works right now, this one and others (`GET /slots`)."""
+        answer = await self._runner.call("GET", "/slots")
+        return sum(bool(each.get("is_processing")) for each in answer)
+
     @property
     def notes(self) -> dict[str, Any]:
         """What its users learnt about this runner; forgotten when it ends."""

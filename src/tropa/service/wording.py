@@ -7,6 +7,7 @@ prompt is text of our making and so is the hearing (`TextWording`).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,11 @@ from tropa.templates.toolcalls import ToolCallParser
 
 if TYPE_CHECKING:
     from tropa.templates.template import Template
+
+WORTH_WAITING = 200
+"""Tokens of a prompt that is worth waiting for, rather than to read it twice."""
+PATIENCE = 0.3
+"""Seconds of that; while others come and go, the engine's noticing can't be seen."""
 
 Render = Callable[[Slot, Sequence[Message]], Awaitable[Prompt]]
 
@@ -129,6 +135,7 @@ class EngineWording:
         if left is None:
             yield Finish("length", tally.timings, tally.prompt_tokens)
             return
+        await _given_up(slot, tally)
         begun = False
         try:
             async with aclosing(self._held(slot, left, "".join(thought))) as events:
@@ -284,6 +291,7 @@ class TextWording:
         if left is None:
             yield Finish("length", spent, tally.prompt_tokens)
             return
+        await _given_up(slot, tally)
         again = Prompt(self._prompt.text + thought, self._prompt.images)
         left["prompt"] = (await vocabulary(slot)).given(again)
         try:
@@ -304,6 +312,22 @@ def _left(asked: dict[str, Any], tally: Tally) -> dict[str, Any] | None:
         return {**asked}
     spent = tally.timings.predicted_n
     return {**asked, "n_predict": allowed - spent} if allowed > spent else None
+
+
+async def _given_up(slot: Slot, tally: Tally) -> None:
+    """Wait until the engine has noticed that we hung up: before that it would put the prompt that we go on with in
+    another place of its own, and read all of it again."""
+    if slot.slots == 1 or tally.prompt_tokens < WORTH_WAITING:
+        return
+    until = time.monotonic() + PATIENCE
+    with suppress(EngineRefused):  # another engine may not tell
+        most = await slot.busy()
+        while most and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+            now = await slot.busy()
+            if now < most:
+                return
+            most = now
 
 
 def by_template(template: Template, tools: Sequence[Mapping[str, Any]], think: bool | str | None) -> Render:

@@ -30,7 +30,7 @@ from tropa.library.library import Library
 from tropa.runners.choice import PROBE_LIMIT, Verdict, fingerprint, probe
 from tropa.runners.rundir import RunDir
 from tropa.server.access import BadOrigin, Origins
-from tropa.server.keys import OpenToAll, check
+from tropa.server.keys import OpenToAll, check, forget_keys
 from tropa.server.listener import CannotListen, listen
 from tropa.settings import Settings
 from tropa.text.sizes import format_size
@@ -76,6 +76,7 @@ def diagnose(settings: Settings) -> list[Finding]:
 
 
 def _tried(settings: Settings) -> tuple[list[Finding], frozenset[str]]:
+    forget_keys()  # as a server does
     try:
         return asyncio.run(try_engines(candidates(settings.llama_server), settings.state / "engines.json"))
     except TropaError as error:  # no such executable, or no place for its socket

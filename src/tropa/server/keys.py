@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -57,6 +58,13 @@ def check(settings: Settings) -> None:
         hint="set TROPA_API_KEYS to a list of keys or a file of them; or TROPA_NO_AUTH=1 to serve everybody who "
         "can reach this address",
     )
+
+
+def forget_keys() -> None:
+    """Take all keys out of our environment, which the engines inherit. The last is one that llama.cpp's server would
+    ask of us, who know nothing of it: no model would ever be loaded."""
+    for name in ("TROPA_API_KEYS", "TROPA_API_KEY", "OLLAMA_API_KEY", "LLAMA_API_KEY"):
+        os.environ.pop(name, None)
 
 
 class Keys:

@@ -30,7 +30,7 @@ from tropa.scheduler.core import Scheduler
 from tropa.server.access import Origins
 from tropa.server.app import application
 from tropa.server.connection import connection
-from tropa.server.keys import Keys, check
+from tropa.server.keys import Keys, check, forget_keys
 from tropa.server.listener import is_loopback, listen, most_connections
 from tropa.server.log import configure
 from tropa.server.native.transfer import Transfers
@@ -47,8 +47,7 @@ def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit status. Raises TropaError for what the user can mend, before listening."""
     configure(settings.debug, settings.access_log)
     check(settings)
-    for name in ("TROPA_API_KEYS", "TROPA_API_KEY", "OLLAMA_API_KEY"):  # the engines inherit the environment
-        os.environ.pop(name, None)
+    forget_keys()
     # What the pinned engine can run is known; an engine of the user's own will say so itself.
     known = None if settings.llama_server else SUPPORTED
     library = Library(settings.models, packaged(), prune=not settings.noprune, architectures=known)

@@ -219,14 +219,16 @@ class Schemas:
         parts = [self._number(one, f"{where}/{keyword}/{number}") for number, one in enumerate(options)]
         kinds = [self._meant(part) for part in parts]
         if keyword == "oneOf":
-            self._check_apart(kinds, where)
+            self._check_apart(kinds, [self._of(part) for part in parts], where)
         return tuple(dict.fromkeys(kind for one in kinds for kind in one))
 
-    def _check_apart(self, kinds: list[tuple[Kind, ...]], where: str) -> None:
-        """What is written for one alternative must not fit another."""
+    def _check_apart(
+        self, kinds: list[tuple[Kind, ...]], fitting: list[tuple[Kind, ...]], where: str
+    ) -> None:
+        """What is written for one alternative must not fit another. `fitting`: all that fits, written or not."""
         for number, one in enumerate(kinds):
             closed = tuple(_closed(kind) for kind in one)
-            for other_number, other in enumerate(kinds):
+            for other_number, other in enumerate(fitting):
                 if number != other_number:
                     self.budget.spend(1 + len(one) * len(other))
                     if any(self._possible(kind) for kind in met(closed, other)):

@@ -127,7 +127,8 @@ class Server:
         probing = asyncio.create_task(self._choose_engine())
         sweeping = asyncio.create_task(asyncio.to_thread(self._rundir.sweep))
         gc.freeze()  # what was made until now stays: no collection needs to look at it again
-        heard = replace(settings.host, port=self._listener.getsockname()[1])  # where any port will do, this one
+        # Where any port will do, this is the one.
+        heard = replace(settings.host, port=self._listener.getsockname()[1])
         log.info("tropa %s listening on %s", __version__, heard.url)
         try:
             await web.serve(sockets=[self._listener])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -285,6 +286,24 @@ def test_a_client_that_sends_all_of_it_all_the_same_reads_why_not(server: Server
         for _ in range(300):
             connection.sendall(bytes(1_000_000))
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_server_that_stops_waits_for_nobody_who_was_refused() -> None:
+    with short_folder() as folder, serving(folder) as server:
+        refused = [connected(server) for _ in range(3)]
+        for connection, sent in zip(
+            refused, (b"\0", b"GET /" + b"a" * MOST_HEAD, b"CONNECT x:1 HTTP/1.1\r\n\r\n"), strict=True
+        ):
+            connection.sendall(sent)
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 4")
+        head = b"POST /nosuch HTTP/1.1\r\n" + HOST + b"Content-Length: 99\r\n\r\n"
+        refused.append(connected(server))
+        refused[-1].sendall(head)
+        assert refused[-1].recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+        server.signal(signal.SIGTERM)
+        assert server.wait(within=8) == 0
+        for connection in refused:
+            connection.close()
 
 
 @asynccontextmanager

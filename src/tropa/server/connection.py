@@ -314,6 +314,13 @@ class Connection(HttpToolsProtocol):
         if self._eof and not self._answering:
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """The server stops: it does not wait for who goes on sending what nobody wants."""
+        if self._parting:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
         self._abort_later()

@@ -60,10 +60,12 @@ class Schemas:
         self.budget = Budget(STEPS)
         self._parts: list[tuple[Any, str]] = [(False, "#")]
         self._numbers: dict[int, int] = {}
-        self._kinds: dict[int, tuple[Kind, ...]] = {}
-        self._fitting: dict[Both, tuple[Kind, ...]] = {}
-        self._reading: set[int] = set()
-        self._looking: set[Both] = set()
+        self._full = False
+        """Whether all that fits counts now, written or not."""
+        self._kinds: dict[tuple[int, bool], tuple[Kind, ...]] = {}
+        self._fitting: dict[tuple[Both, bool], tuple[Kind, ...]] = {}
+        self._reading: set[tuple[int, bool]] = set()
+        self._looking: set[tuple[Both, bool]] = set()
         self._circles = 0
         self._references = References(root)
         self.spelling = Spelling(self.budget)
@@ -76,14 +78,15 @@ class Schemas:
 
     def fitting(self, both: Both) -> tuple[Kind, ...]:
         """The kinds of values that fit all of these schemas; none, if nothing can. Raises BadSchema."""
-        if both in self._fitting:
-            return self._fitting[both]
+        key = (both, self._full)
+        if key in self._fitting:
+            return self._fitting[key]
         if len(self._looking) > MOST_NESTED:
             raise TooLarge(
                 f"the schema is too large: more than {MOST_NESTED} parts inside each other", placed=True
             )
         circles = self._circles
-        self._looking.add(both)
+        self._looking.add(key)
         kinds: tuple[Kind, ...] = ANYTHING
         for part in both:
             kinds = self._met(kinds, self._meant(part), part)
@@ -93,9 +96,9 @@ class Schemas:
             raise (
                 exc if exc.placed else TooLarge(f"{self.where(max(both, default=0))}: {exc}", placed=True)
             ) from exc
-        self._looking.discard(both)
+        self._looking.discard(key)
         if circles == self._circles or not self._looking:
-            self._fitting[both] = kinds
+            self._fitting[key] = kinds
         return kinds
 
     def _met(self, some: tuple[Kind, ...], others: tuple[Kind, ...], part: int) -> tuple[Kind, ...]:
@@ -123,7 +126,7 @@ class Schemas:
                 return True
 
     def _fillable(self, both: Both) -> bool:
-        return both in self._looking or bool(self.fitting(both))
+        return (both, self._full) in self._looking or bool(self.fitting(both))
 
     def members(self, of: Object) -> dict[str, Both]:
         """What the members that some layer names, or that have to be there, must fit."""
@@ -158,13 +161,14 @@ class Schemas:
     def _meant(self, part: int) -> tuple[Kind, ...]:
         """Where it speaks of the members of an object without saying that it is one, it means one."""
         kinds = self._of(part)
-        names = meant(self._parts[part][0])
+        names = set() if self._full else meant(self._parts[part][0])
         return tuple(kind for kind in kinds if TYPES_OF.get(type(kind)) in names) if names else kinds
 
     def _of(self, part: int) -> tuple[Kind, ...]:
-        if part in self._kinds:
-            return self._kinds[part]
-        if part in self._reading:  # it is what it is, and nothing besides
+        key = (part, self._full)
+        if key in self._kinds:
+            return self._kinds[key]
+        if key in self._reading:  # it is what it is, and nothing besides
             self._circles += 1
             return ()
         if len(self._reading) > MOST_NESTED:
@@ -172,13 +176,13 @@ class Schemas:
                 f"the schema is too large: more than {MOST_NESTED} references in a row", placed=True
             )
         circles = self._circles
-        self._reading.add(part)
+        self._reading.add(key)
         try:
             kinds = self._read(part)
         finally:
-            self._reading.discard(part)
+            self._reading.discard(key)
         if circles == self._circles or not self._reading:
-            self._kinds[part] = kinds
+            self._kinds[key] = kinds
         return kinds
 
     def _read(self, part: int) -> tuple[Kind, ...]:
@@ -218,8 +222,12 @@ class Schemas:
             refuse(where, keyword, "is empty: no value fits it")
         parts = [self._number(one, f"{where}/{keyword}/{number}") for number, one in enumerate(options)]
         kinds = [self._meant(part) for part in parts]
-        if keyword == "oneOf":
-            self._check_apart(kinds, [self._of(part) for part in parts], where)
+        if keyword == "oneOf" and not self._full:
+            self._full = True
+            try:
+                self._check_apart(kinds, [self._of(part) for part in parts], where)
+            finally:
+                self._full = False
         return tuple(dict.fromkeys(kind for one in kinds for kind in one))
 
     def _check_apart(

@@ -227,7 +227,9 @@ class Runner:
         return True
 
 
-_WITHOUT_WORDS = {413: "the engine takes no request of more than 100 MiB, images and sounds of the whole chat included"}
+_WITHOUT_WORDS = {
+    413: "the engine takes no request of more than 100 MiB, images and sounds of the whole chat included"
+}
 
 
 def refusal(status: int, content: bytes) -> EngineRefused | ContextExceeded:

@@ -34,7 +34,10 @@ from tropa.service.service import Service
 log = logging.getLogger("tropa.server")
 
 BLOBS = "/api/blobs/{digest}"
-_MOST = {BLOBS: None, transcriptions.PATH: transcriptions.MOST_BODY}  # bytes of a body, where it is not as everywhere
+_MOST = {
+    BLOBS: None,
+    transcriptions.PATH: transcriptions.MOST_BODY,
+}  # bytes of a body, where it is not as everywhere
 
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -113,9 +116,7 @@ def application(
 class _Methods:
     """The handlers of one path. A class, so that Starlette takes it for an ASGI application."""
 
-    def __init__(
-        self, path: str, methods: dict[str, Endpoint], patience: float | None, hold: Hold
-    ) -> None:
+    def __init__(self, path: str, methods: dict[str, Endpoint], patience: float | None, hold: Hold) -> None:
         self._path = path
         self._most = _MOST.get(path, MOST_BODY)
         self._patience = patience

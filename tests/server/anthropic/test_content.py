@@ -16,6 +16,34 @@ def read(*messages: Any, **fields: Any) -> list[dict[str, Any]]:
     return conversation(Fields({"messages": [*messages], **fields}))
 
 
+def test_neighbours_of_one_role_are_one_turn() -> None:
+    call = {"type": "tool_use", "id": "a", "name": "now", "input": {}}
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+    told = read(
+        ASK,
+        {"role": "user", "content": "y"},
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "One"}]},
+        {"role": "assistant", "content": "two"},
+        {"role": "assistant", "content": [call]},
+    )
+    assert told == [
+        {"role": "user", "content": "x\n\ny"},
+        {
+            "role": "assistant",
+            "content": "One\n\ntwo",
+            "thinking": "Hm.",
+            "tool_calls": [{"id": "a", "function": {"name": "now", "arguments": {}}}],
+        },
+    ]
+
+
+def test_results_of_tools_stay_apart_from_each_other_and_from_what_is_said() -> None:
+    calls = [{"type": "tool_use", "id": each, "name": "now", "input": {}} for each in "ab"]
+    results = [{"type": "tool_result", "tool_use_id": each, "content": each} for each in "ab"]
+    told = read(ASK, {"role": "assistant", "content": calls}, {"role": "user", "content": results})
+    assert [each["role"] for each in told] == ["user", "assistant", "tool", "tool"]
+
+
 def test_a_result_comes_before_the_words_about_it() -> None:
     call = {"type": "tool_use", "id": "a", "name": "now", "input": {"zone": "UTC"}}
     found = {"type": "tool_result", "tool_use_id": "a", "content": "12", "is_error": True}

@@ -23,10 +23,28 @@ def conversation(fields: Fields) -> list[dict[str, Any]]:
     names: dict[str, str] = {}
     for message in messages:
         found += _messages(message, names)
+    found = _joined(found)
     if not any(each["role"] != "system" for each in found):
         raise BadField(
             fields.at("messages"), "holds nothing that could be answered: all its content is empty"
         )
+    return found
+
+
+def _joined(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Neighbours of one role as one turn, as this dialect has it: most templates know no other order than by turns."""
+    found: list[dict[str, Any]] = []
+    for message in messages:
+        if found and message["role"] == found[-1]["role"] and message["role"] in ("user", "assistant"):
+            last, found[-1] = found[-1], {**found[-1], **message}
+            for name in ("content", "thinking"):
+                if name in found[-1]:
+                    found[-1][name] = "\n\n".join(filter(None, (last.get(name), message.get(name))))
+            for name in ("images", "tool_calls"):
+                if both := [*last.get(name, ()), *message.get(name, ())]:
+                    found[-1][name] = both
+        else:
+            found.append(message)
     return found
 
 

@@ -99,7 +99,7 @@ def test_errors_are_the_last_line_or_a_status(server: Server, registry: str) -> 
 @pytest.mark.parametrize(
     ("path", "body", "status", "error"),
     [
-        ("/api/pull", {}, 400, "model is required"),
+        ("/api/pull", {}, 400, "invalid model name"),
         ("/api/push", {"model": " "}, 400, "model is required"),
         ("/api/pull", {"model": "../../x"}, 400, "invalid model name"),
         ("/api/pull", {"model": "x", "insecure": "yes"}, 400, None),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -18,21 +18,31 @@ from tropa.errors import TropaError
 from tropa.runners.errors import EngineRefused
 from tropa.runners.herd import Slot
 from tropa.runners.reply import Vectors, decode_vectors
+from tropa.service.tokens import framed
 
 NOTE = "batch"
+GATHER = 0.01
+"""Seconds for which a text waits for company while the engine computes others, which takes it several times as long."""
 Text: TypeAlias = "str | list[int]"
 """As it was written, or its tokens."""
+Fit: TypeAlias = Callable[[list[int]], list[int]]
 
 
 class _Job:
-    """The texts of one caller in, vectors out."""
+    """The texts of one caller in, vectors out. `fit` makes what is embedded of the tokens of a text that came as it was
+    written; it may raise."""
 
-    def __init__(self, slot: Slot, texts: Sequence[Text]) -> None:
+    def __init__(
+        self, slot: Slot, texts: Sequence[Text], fit: Fit | None = None, *, plain: bool = False
+    ) -> None:
         self.slot = slot
-        self.texts = texts
+        self.texts = [*texts]
+        self.fit = fit
+        self.plain = plain
+        """The engine may split the text itself: it fits, and is read alike in every way."""
         self.vectors: list[msgspec.Raw] = [msgspec.Raw()] * len(texts)
-        self.tokens = 0
-        """As the engine counted them, where it was asked for nothing else."""
+        self.tokens = self.lost = 0
+        """Of a text that came as it was written: how many it had, and how many were cut."""
         self.sent = 0
         self.left = len(texts)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -47,6 +57,14 @@ class _Job:
         if not self.done.done():
             self.done.set_exception(error)
 
+    async def split(self, index: int) -> None:
+        """Where the text came as it was written: into tokens, and those that fit."""
+        text = self.texts[index]
+        if isinstance(text, str) and self.fit:
+            (whole,) = await framed(self.slot, [text])
+            self.texts[index] = kept = self.fit(whole)
+            self.tokens, self.lost = len(kept), len(whole) - len(kept)
+
 
 _Picked = list[tuple[_Job, int]]
 
@@ -60,6 +78,8 @@ class Batch:
         """Texts in one call: while one half is computed, the other half is on its way."""
         self._waiting: deque[_Job] = deque()
         self._calls: dict[asyncio.Task[None], _Picked] = {}
+        self._gathering: asyncio.TimerHandle | None = None
+        self._waited = False
 
     @classmethod
     def of(cls, slot: Slot) -> Batch:
@@ -68,11 +88,6 @@ class Batch:
         slot.notes[NOTE] = found
         return found
 
-    @property
-    def idle(self) -> bool:
-        """Whether what is asked for now would be computed at once and alone."""
-        return not self._calls and not self._waiting
-
     async def vectors(self, slot: Slot, texts: Sequence[list[int]]) -> list[msgspec.Raw]:
         """One vector (a JSON list of numbers) for each text, in their order. Raises what the engine said of one of
         them."""
@@ -80,12 +95,11 @@ class Batch:
             return []
         return (await self._done(_Job(slot, texts))).vectors
 
-    async def alone(self, slot: Slot, text: str) -> tuple[msgspec.Raw, int]:
-        """The vector of a text that the engine splits itself, and how many tokens it made. Only while `idle`: in
-        company nobody knows whose tokens are whose."""
-        assert self.idle
-        job = await self._done(_Job(slot, [text]))
-        return job.vectors[0], job.tokens
+    async def vector(self, slot: Slot, text: str, fit: Fit, *, plain: bool) -> tuple[msgspec.Raw, int, int]:
+        """That of one text, how many tokens it had, and how many `fit` cut. It becomes tokens together with the texts
+        that it is computed with; a `plain` one that is alone, and surely fits, is left to the engine as it is."""
+        job = await self._done(_Job(slot, [text], fit, plain=plain))
+        return job.vectors[0], job.tokens, job.lost
 
     async def _done(self, job: _Job) -> _Job:
         self._waiting.append(job)
@@ -97,12 +111,32 @@ class Batch:
         return job
 
     def _send(self) -> None:
-        while self._waiting and self._free and (not self._calls or self._free >= self._share):
+        """What waits, as far as there is room. While the engine is busy, half of the room at once or nothing: those who
+        were answered together ask again one after the other."""
+        while self._waiting and self._free:
+            if self._calls and (self._free < self._share or not self._gathered()):
+                return
             picked = self._pick(min(self._free, self._share))
             self._free -= len(picked)
             task = asyncio.create_task(self._call(picked))
             self._calls[task] = picked
             task.add_done_callback(self._called)
+
+    def _gathered(self) -> bool:
+        """Whether enough texts wait, or have waited long enough."""
+        enough = sum(len(job.texts) - job.sent for job in self._waiting) >= self._share
+        if not enough and not self._waited:
+            if self._gathering is None:
+                self._gathering = asyncio.get_running_loop().call_later(GATHER, self._gather_no_more)
+            return False
+        if self._gathering is not None:
+            self._gathering.cancel()
+        self._gathering, self._waited = None, False
+        return True
+
+    def _gather_no_more(self) -> None:
+        self._gathering, self._waited = None, True
+        self._send()
 
     def _pick(self, most: int) -> _Picked:
         """One text of each caller in turn."""
@@ -116,12 +150,27 @@ class Batch:
         return picked
 
     async def _call(self, picked: _Picked) -> None:
+        if len(picked) == 1 and picked[0][0].plain:
+            try:
+                picked[0][0].tokens = await _ask(picked)
+            except EngineRefused:  # it did not fit after all, or is none of the engine's business
+                picked[0][0].plain = False
+            else:
+                return
+        raw = [each for each in picked if isinstance(each[0].texts[each[1]], str)]
+        errors = await asyncio.gather(*(job.split(index) for job, index in raw), return_exceptions=True)
+        for (job, _), error in zip(raw, errors, strict=True):
+            if error is not None:
+                job.fail(error)
+        ready = [each for each in picked if not each[0].done.done()]
+        if not ready:
+            return
         try:
-            await _ask(picked)
+            await _ask(ready)
         except EngineRefused:
-            if len(picked) == 1:
+            if len(ready) == 1:
                 raise
-            for each in picked:  # only whose text it was hears of it
+            for each in ready:  # only whose text it was hears of it
                 try:
                     await _ask([each])
                 except TropaError as exc:
@@ -146,11 +195,12 @@ class Batch:
                 task.cancel()
 
 
-async def _ask(picked: _Picked) -> None:
+async def _ask(picked: _Picked) -> int:
+    """How many tokens it were, together."""
     texts = [job.texts[index] for job, index in picked]
     slot = picked[0][0].slot
     answer: Vectors = await slot.call("/v1/embeddings", {"input": texts}, decode_vectors)
     for entry in answer.data:
         job, index = picked[entry.index]
-        job.tokens += answer.usage.prompt_tokens
         job.take(index, entry.embedding)
+    return answer.usage.prompt_tokens

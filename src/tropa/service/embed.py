@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from tropa.errors import TropaError
-from tropa.runners.errors import ContextExceeded, EngineRefused
+from tropa.runners.errors import ContextExceeded
 from tropa.runners.herd import Herd, Slot
 from tropa.runners.reply import Timings
 from tropa.service.asks import EmbedAsk
@@ -60,8 +61,10 @@ async def embed(models: Models, herd: Herd, ask: EmbedAsk) -> Embedded:
     loadable = models.loadable(model)
     async with herd.slot(loadable, ask.client, options.want(ask.keep_alive)) as slot:
         clock.granted()
-        found = await _at_once(slot, ask, loadable.weights) or await _by_tokens(slot, ask)
-        vectors, tokens, truncated = found
+        if len(ask.inputs) == 1:
+            vectors, tokens, truncated = await _one(slot, ask, loadable.weights)
+        else:
+            vectors, tokens, truncated = await _many(slot, ask)
         return Embedded(
             [_vector(vector, ask.dimensions) for vector in vectors],
             clock.counts(Timings()),
@@ -73,27 +76,17 @@ async def embed(models: Models, herd: Herd, ask: EmbedAsk) -> Embedded:
 _Found = tuple[Sequence[msgspec.Raw], int, Sequence[int]]
 
 
-async def _at_once(slot: Slot, ask: EmbedAsk, weights: Path) -> _Found | None:
-    """The vector of a short text that is alone, in one question to the engine instead of two. None for all others: for
-    what has to be cut, shared out, or looked at for words that are special to this model."""
-    batch = Batch.of(slot)
-    if len(ask.inputs) != 1 or not batch.idle:
-        return None
+async def _one(slot: Slot, ask: EmbedAsk, weights: Path) -> _Found:
+    """A single text becomes tokens when its turn comes, together with those of other callers."""
     (text,) = ask.inputs
-    if (
-        not text or len(text.encode(errors="replace")) + FRAME_ROOM > slot.context
-    ):  # no token is less than a byte
-        return None
-    if not (await markers(slot, weights)).absent(text) or not batch.idle:
-        return None
-    try:
-        vector, tokens = await batch.alone(slot, text)
-    except EngineRefused:
-        return None
-    return [vector], tokens, [0]
+    short = len(text.encode(errors="replace")) + FRAME_ROOM <= slot.context  # no token is less than a byte
+    plain = bool(text) and short and (await markers(slot, weights)).absent(text)
+    fit = partial(_fit, limit=slot.context, truncate=ask.truncate)
+    vector, tokens, lost = await Batch.of(slot).vector(slot, text, fit, plain=plain)
+    return [vector], tokens, [lost]
 
 
-async def _by_tokens(slot: Slot, ask: EmbedAsk) -> _Found:
+async def _many(slot: Slot, ask: EmbedAsk) -> _Found:
     texts = await framed(slot, ask.inputs)
     cut = [_fit(tokens, slot.context, ask.truncate) for tokens in texts]
     vectors = await Batch.of(slot).vectors(slot, cut)

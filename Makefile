@@ -86,7 +86,8 @@ build/agents/.installed:
 	@if command -v npm >/dev/null; then \
 		echo "== setting up Codex and Claude Code from npm (640 MB)"; \
 		npm install --prefix build/agents --ignore-scripts --no-audit --no-fund --loglevel=error \
-			@openai/codex @anthropic-ai/claude-code && touch $@; \
+			@openai/codex @anthropic-ai/claude-code \
+		&& (cd build/agents/node_modules/@anthropic-ai/claude-code && node install.cjs) && touch $@; \
 	else echo "== no npm here: the tests of coding agents will be skipped (Debian: apt-get install nodejs npm)"; fi
 
 $(VENV)/.shells: $(VENV)/.develop

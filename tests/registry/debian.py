@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import hashlib
 import http.client
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
 
 from tests.registry.web import Ask, Reply, Web
+from tests.support.certificate import of_itself
+from tests.support.debian import program
 from tests.support.processes import until
 from tests.support.server import free_port
 
@@ -32,30 +30,15 @@ _HTPASSWD = "somebody:$2y$05$1k/1m1i94AFqe6J/zGguKORs456gDTADRPOSlt.TsQHH23ek6.r
 
 
 def executable() -> Path | None:
-    """The installed one, or one taken out of Debian's package; None where there is no apt-get."""
-    if found := shutil.which("docker-registry"):
-        return Path(found)
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tropa-tests"
-    program = home / "docker-registry/usr/bin/docker-registry"
-    if not program.exists() and shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        home.mkdir(parents=True, exist_ok=True)
-        if _run("apt-get", "download", "docker-registry", at=home):
-            _run("apt-get", "update", at=home)  # a new machine has no lists yet
-            _run("apt-get", "download", "docker-registry", at=home)
-        for package in home.glob("docker-registry_*.deb"):
-            _run("dpkg-deb", "-x", str(package), str(home / "docker-registry"), at=home)
-    return program if program.exists() else None
-
-
-def _run(*words: str, at: Path) -> int:
-    return subprocess.run(words, cwd=at, capture_output=True, timeout=120, check=False).returncode
+    """The program, if it is to be had here."""
+    return program("docker-registry", "usr/bin/docker-registry")
 
 
 @contextmanager
 def docker_registry(folder: Path, auth: dict[str, object] | None = None, port: int = 0) -> Iterator[str]:
     """Its host name and port."""
-    program = executable()
-    assert program is not None
+    registry = executable()
+    assert registry is not None
     host = f"127.0.0.1:{port or free_port()}"
     folder.mkdir(parents=True, exist_ok=True)
     config = {
@@ -68,7 +51,7 @@ def docker_registry(folder: Path, auth: dict[str, object] | None = None, port: i
     (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [str(program), "serve", str(folder / "config.yml")],
+            [str(registry), "serve", str(folder / "config.yml")],
             stdout=log,
             stderr=log,
             env={"PATH": os.defpath, "OTEL_TRACES_EXPORTER": "none"},
@@ -103,19 +86,7 @@ class TokenServer:
 def token_server(folder: Path, *, public: bool = True) -> Iterator[TokenServer]:
     folder.mkdir(parents=True, exist_ok=True)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
+    certificate = of_itself(key)
     (folder / "root.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     chain = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
     wanted = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

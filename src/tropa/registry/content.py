@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from tropa.library import manifest as manifests
+from tropa.library.admission import objection
 from tropa.library.digest import Digest, InvalidDigest
 from tropa.library.manifest import Manifest
 from tropa.registry.errors import UnsupportedManifest
 from tropa.registry.remote import shown
 from tropa.registry.repository import DOCKER_LIST, OCI_INDEX
 
-_OURS = "application/vnd.ollama.image."
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
 
@@ -30,7 +30,10 @@ def model_of(data: bytes, url: str, fetch: Callable[[str], bytes]) -> tuple[byte
         if _entries(data) is not None:
             raise UnsupportedManifest(f"{shown(url)} is an index of indexes, not a model")
     found = manifests.parse(data)
-    _check(found, data, url)
+    if _fields(data).get("schemaVersion") == 1:
+        raise UnsupportedManifest(f"{shown(url)}: manifests of schema version 1 are not supported")
+    if against := objection(found, f"the manifest {shown(url)}"):
+        raise UnsupportedManifest(against[0], hint=against[1])
     return data, found
 
 
@@ -41,26 +44,6 @@ def media_type(data: bytes) -> str:
     return (
         own if isinstance(own, str) and own and own.isascii() and own.isprintable() else manifests.MEDIA_TYPE
     )
-
-
-def _check(found: Manifest, data: bytes, url: str) -> None:
-    if _fields(data).get("schemaVersion") == 1:
-        raise UnsupportedManifest(f"{shown(url)}: manifests of schema version 1 are not supported")
-    layers = found.layers or []
-    if any(layer.media_type == manifests.TENSOR for layer in layers):
-        raise UnsupportedManifest("this model requires MLX support, but the MLX runtime is not available")
-    if found.config is None or not found.config.digest:
-        raise UnsupportedManifest(f"{shown(url)}: the manifest has no config")
-    if found.config.size > manifests.CONFIG_LIMIT:
-        raise UnsupportedManifest(
-            f"{shown(url)}: the config has {found.config.size} bytes, at most {manifests.CONFIG_LIMIT} are read"
-        )
-    if layers and not any(layer.media_type.startswith(_OURS) for layer in layers):
-        kinds = ", ".join(sorted({layer.media_type[:80] or "none" for layer in layers})[:3])
-        raise UnsupportedManifest(
-            f"{shown(url)} is no model: its layers are of type {kinds}",
-            hint="a model has a layer of type application/vnd.ollama.image.model",
-        )
 
 
 def _entries(data: bytes) -> list[dict[str, Any]] | None:

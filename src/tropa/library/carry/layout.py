@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tropa.library import manifest as manifests
+from tropa.library.admission import objection
 from tropa.library.carry.errors import CannotImport
 from tropa.library.digest import Digest, InvalidDigest
 from tropa.library.manifest import Manifest
@@ -23,7 +24,6 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 REF_NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"  # where the other one has only the tag
-_OURS = "application/vnd.ollama.image."
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,8 @@ class Layout:
                 raise CannotImport(f"{digest} is an index of {len(inner)} manifests, not a model")
             digest, data = self._document(inner[0], f"index {digest}")
         found = manifests.parse(data)
-        _check(found, digest)
+        if against := objection(found, f"the manifest {digest}"):
+            raise CannotImport(against[0], hint=against[1])
         return Carried(_text(entry), data, found)
 
     def _document(self, entry: dict[str, Any], where: str) -> tuple[Digest, bytes]:
@@ -153,24 +154,6 @@ def compose_index(entries: list[tuple[Name, bytes]]) -> bytes:
             ],
         }
     )
-
-
-def _check(found: Manifest, digest: Digest) -> None:
-    layers = found.layers or []
-    if any(layer.media_type == manifests.TENSOR for layer in layers):
-        raise CannotImport("this model requires MLX support, but the MLX runtime is not available")
-    if found.config is None or not found.config.digest:
-        raise CannotImport(f"the manifest {digest} has no config")
-    if found.config.size > manifests.CONFIG_LIMIT:
-        raise CannotImport(
-            f"the config of {digest} has {found.config.size} bytes, at most {manifests.CONFIG_LIMIT} are read"
-        )
-    if layers and not any(layer.media_type.startswith(_OURS) for layer in layers):
-        kinds = ", ".join(sorted({ascii(layer.media_type[:80]) for layer in layers})[:3])
-        raise CannotImport(
-            f"{digest} is no model: its layers are of type {kinds}",
-            hint="a model has a layer of type application/vnd.ollama.image.model",
-        )
 
 
 def _entries(data: bytes, where: str) -> list[dict[str, Any]]:

@@ -13,10 +13,11 @@ from tropa.runners.errors import EngineRefused
 from tropa.runners.herd import Slot
 from tropa.service.batch import Batch
 from tropa.service.errors import InvalidRequest
-from tropa.service.tokens import FRAME, Frame
+from tropa.service.tokens import NOTE as FRAME
+from tropa.service.tokens import Frame
 
 BAD = -1
-REFUSED = "refused"
+REFUSED, UNSPLIT = "refused", "unsplit"
 
 
 def number(text: list[int] | str) -> float:
@@ -44,6 +45,8 @@ class Engine:
         if path == "/tokenize":
             self.questions += 1
             content = body["content"]
+            if UNSPLIT in content:
+                raise EngineRefused("no text", 400, "invalid_request_error")
             tokens = [[each] if isinstance(each, int) else [*map(ord, each)] for each in content]
             return {"tokens": [token for part in tokens for token in part]}
         assert path == "/v1/embeddings"
@@ -215,6 +218,21 @@ async def test_texts_that_come_one_after_the_other_while_the_engine_is_busy_go_t
         [98.0],
         [99.0],
     ]
+
+
+async def test_only_whose_text_cannot_be_split_hears_of_it() -> None:
+    engine = Engine(8)
+    engine.go.clear()
+    first = embed(engine, 1)
+    await engine.called.wait()
+    good, bad = single(engine, "a", plain=True), single(engine, UNSPLIT, plain=True)
+    engine.called.clear()
+    await engine.called.wait()
+    engine.go.set()
+    await first
+    assert (await good)[1:] == (1, 0)
+    with pytest.raises(EngineRefused, match="no text"):
+        await bad
 
 
 async def test_nobody_waits_for_company_when_there_is_enough() -> None:

@@ -57,12 +57,13 @@ class _Job:
         if not self.done.done():
             self.done.set_exception(error)
 
-    async def split(self, index: int) -> None:
-        """Where the text came as it was written: into tokens, and those that fit."""
-        text = self.texts[index]
-        if isinstance(text, str) and self.fit:
-            (whole,) = await framed(self.slot, [text])
-            self.texts[index] = kept = self.fit(whole)
+    def split(self, index: int, whole: list[int]) -> None:
+        """A text came as it was written: these are its tokens."""
+        try:
+            self.texts[index] = kept = self.fit(whole) if self.fit else whole
+        except TropaError as exc:
+            self.fail(exc)
+        else:
             self.tokens, self.lost = len(kept), len(whole) - len(kept)
 
 
@@ -135,7 +136,7 @@ class Batch:
         return True
 
     def _gather_no_more(self) -> None:
-        self._gathering, self._waited = None, True
+        self._gathering, self._waited = None, bool(self._waiting)
         self._send()
 
     def _pick(self, most: int) -> _Picked:
@@ -157,11 +158,8 @@ class Batch:
                 picked[0][0].plain = False
             else:
                 return
-        raw = [each for each in picked if isinstance(each[0].texts[each[1]], str)]
-        errors = await asyncio.gather(*(job.split(index) for job, index in raw), return_exceptions=True)
-        for (job, _), error in zip(raw, errors, strict=True):
-            if error is not None:
-                job.fail(error)
+        if raw := [each for each in picked if isinstance(each[0].texts[each[1]], str)]:
+            await _split(raw)
         ready = [each for each in picked if not each[0].done.done()]
         if not ready:
             return
@@ -193,6 +191,21 @@ class Batch:
         for task, picked in self._calls.items():
             if all(each.done.done() for each, _ in picked) and any(each is job for each, _ in picked):
                 task.cancel()
+
+
+async def _split(raw: _Picked) -> None:
+    """Texts that came as they were written become tokens, in one question."""
+    try:
+        found = await framed(raw[0][0].slot, [str(job.texts[index]) for job, index in raw])
+    except EngineRefused as exc:
+        if len(raw) == 1:
+            raw[0][0].fail(exc)
+            return
+        for each in raw:  # only whose text it was hears of it
+            await _split([each])
+        return
+    for (job, index), whole in zip(raw, found, strict=True):
+        job.split(index, whole)
 
 
 async def _ask(picked: _Picked) -> int:

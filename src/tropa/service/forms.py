@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tropa.schema.compile import grammar as compiled
 from tropa.schema.errors import BadSchema
 from tropa.service.constraint import schema
 
@@ -27,6 +26,12 @@ FORM = "grammar"
 class _Making:
     done: asyncio.Future[str]
     waiting: int = 0
+
+
+def _compiled(wanted: Any) -> str:
+    from tropa.schema.compile import grammar  # read when the first form is asked for, in its thread
+
+    return grammar(wanted)
 
 
 class Kept:
@@ -47,7 +52,7 @@ class Kept:
             return found
         making = self._making.get(key)
         if making is None:
-            making = _Making(asyncio.get_running_loop().run_in_executor(self._thread, compiled, wanted))
+            making = _Making(asyncio.get_running_loop().run_in_executor(self._thread, _compiled, wanted))
             self._making[key] = making
         making.waiting += 1
         try:

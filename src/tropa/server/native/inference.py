@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from tropa.server.explained import wanted
 from tropa.server.native import records
 from tropa.server.requests import decode
 from tropa.server.respond import JSON, read_body, send_bytes, send_lines, while_connected
@@ -28,7 +28,7 @@ async def generate(service: Service, scope: Scope, receive: Receive, send: Send)
     """`POST /api/generate`"""
     fields = decode("GenerateRequest", await read_body(receive))
     stream = fields.pop("stream", True)
-    explain = wants_explanation(scope, fields)
+    explain = wanted(scope, fields.pop("explain", None))
     ask = GenerateAsk(
         prompt=fields.pop("prompt", ""),
         suffix=fields.pop("suffix", ""),
@@ -57,7 +57,7 @@ async def chat(service: Service, scope: Scope, receive: Receive, send: Send) -> 
     """`POST /api/chat`"""
     fields = decode("ChatRequest", await read_body(receive))
     stream = fields.pop("stream", True)
-    explain = wants_explanation(scope, fields)
+    explain = wanted(scope, fields.pop("explain", None))
     ask = ChatAsk(
         messages=fields.pop("messages", ()), tools=fields.pop("tools", ()), **_sampled(fields, scope)
     )
@@ -65,12 +65,6 @@ async def chat(service: Service, scope: Scope, receive: Receive, send: Send) -> 
         receive,
         _answer(send, ask.model, service.chat(ask), stream, explain, records.chat, records.Collected.chat),
     )
-
-
-def wants_explanation(scope: Scope, fields: dict[str, Any]) -> bool:
-    """Whether the last record shall say where the time went: by the body's field, or by a header."""
-    asked = fields.pop("explain", None)
-    return Headers(scope=scope).get("tropa-explain") == "1" if asked is None else bool(asked)
 
 
 def _sampled(fields: dict[str, Any], scope: Scope) -> dict[str, Any]:
